@@ -1,0 +1,1 @@
+//! RAFT and the engines of route, gateway and leafnode links.

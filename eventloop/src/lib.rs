@@ -1,0 +1,1 @@
+//! Reactor threads, timers, pooled buffers and egress queues. Knows no NATS verb.

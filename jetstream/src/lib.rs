@@ -1,0 +1,1 @@
+//! Storage and engines of JetStream, free of sockets and threads of their own.

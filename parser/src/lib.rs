@@ -1,0 +1,1 @@
+//! Zero-copy parsing and encoding of the wire protocols: bytes in, events out.

@@ -1,0 +1,1 @@
+//! nats-server: configuration, accounts, connection kinds, delivery and monitoring.

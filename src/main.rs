@@ -1,0 +1,3 @@
+//! The `nats-server` command.
+
+fn main() {}

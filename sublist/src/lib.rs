@@ -1,0 +1,1 @@
+//! Subjects, the subscription trie and other subject-keyed structures.
