@@ -1,1 +1,5 @@
 //! Subjects, the subscription trie and other subject-keyed structures.
+
+#![forbid(unsafe_code)]
+
+pub mod subject;
