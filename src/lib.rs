@@ -1,1 +1,5 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
+
+pub mod identity;
+pub mod logging;
+pub mod process;
