@@ -1,1 +1,4 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
+
+pub mod config;
+pub mod nkey;
