@@ -3,3 +3,5 @@
 pub mod identity;
 pub mod logging;
 pub mod process;
+pub mod config;
+pub mod nkey;
