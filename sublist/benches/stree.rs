@@ -57,6 +57,9 @@ fn benches(c: &mut Criterion) {
             b.iter_with_large_drop(|| build(&subjects));
         });
         let tree = build(&subjects);
+        group.bench_function(format!("find_all_in_order/{name}/subjects=1m"), |b| {
+            b.iter(|| subjects.iter().filter(|subject| tree.find(subject).is_some()).count());
+        });
         let mut n = 0;
         group.bench_function(format!("find/{name}/subjects=1m"), |b| {
             b.iter(|| {

@@ -268,7 +268,7 @@ impl<V> SubjectTree<V> {
                     if let Some(id) = node.terminal {
                         assert!(self.leaves.suffix(&self.arena, id).is_empty());
                     }
-                    pending.extend((0..node.keys.len()).map(|index| node.link(index)));
+                    pending.extend(node.links());
                 }
             }
         }
