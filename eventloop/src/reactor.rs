@@ -318,6 +318,7 @@ pub struct Core<S: Service> {
     ready: Vec<Token>,
     listeners: Vec<Option<Listener>>,
     stop: bool,
+    stop_when_drained: bool,
 }
 
 impl<S: Service> Core<S> {
@@ -344,6 +345,11 @@ impl<S: Service> Core<S> {
     /// Ends the reactor after this pass.
     pub fn stop(&mut self) {
         self.stop = true;
+    }
+
+    /// Ends the reactor once it has no connections left.
+    pub fn stop_when_drained(&mut self) {
+        self.stop_when_drained = true;
     }
 
     /// Listens: connections are announced by [`Service::accepted`].
@@ -877,6 +883,7 @@ impl<S: Service> Reactor<S> {
             ready: Vec::new(),
             listeners: Vec::new(),
             stop: false,
+            stop_when_drained: false,
         };
         Ok(Reactor { poll, core, messages: Arc::new(Mutex::new(Vec::new())) })
     }
@@ -903,6 +910,9 @@ impl<S: Service> Reactor<S> {
         let mut trimmed = false;
         while !self.core.stop {
             let core = &mut self.core;
+            if core.stop_when_drained && core.conns.is_empty() {
+                break;
+            }
             let accepting = core.listeners.iter().flatten().any(|l| l.ready);
             let timeout = if !core.ready.is_empty() || accepting {
                 Some(Duration::ZERO)

@@ -15,7 +15,7 @@ use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use crate::logging::redact::redact_connect;
 use crate::logging::trace::Direction;
-use crate::server::{Server, Settings};
+use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
@@ -107,6 +107,24 @@ impl Client {
         }
         io.arm(TIMER_PING, settings.ping_interval_ms);
         client
+    }
+
+    /// There are as many connections as there may be: says so, and closes.
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+        self.shared.error(format_args!("maximum connections exceeded"));
+        self.send_error(io, "maximum connections exceeded");
+        self.close(io, ClosedState::MaxConnectionsExceeded);
+    }
+
+    /// The server goes into lame duck mode: a client that understands asynchronous INFO is told.
+    pub fn lame_duck(&self, io: &mut Io<'_>) {
+        if self.takes_async_info() {
+            let server = self.shared.server.clone();
+            server.write_info(io.reply(), &self.shared, &mut |info| {
+                info.ldm = true;
+                info.connect_urls.clear();
+            });
+        }
     }
 
     /// The part that others see.
@@ -540,7 +558,8 @@ impl Client {
         for sub in &subs {
             sub.close();
         }
-        self.account.sublist.remove_batch(subs.iter());
+        // Deliveries that reached a limit may have removed some already.
+        let _ = self.account.sublist.remove_batch(subs.iter());
         self.memo = None;
     }
 
