@@ -1,1 +1,15 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
+
+pub mod account;
+pub mod client;
+pub mod closed;
+pub mod config;
+pub mod delivery;
+pub mod identity;
+pub mod info;
+pub mod logging;
+pub mod nkey;
+pub mod process;
+pub mod server;
+pub mod subscription;
+pub mod worker;

@@ -9,6 +9,7 @@ mod list;
 mod literals;
 mod notify;
 mod stats;
+pub mod stree;
 pub mod subject;
 mod subscription;
 mod trie;
