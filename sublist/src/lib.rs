@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod edges;
 mod error;
 mod interest;
 mod list;
@@ -12,6 +13,7 @@ mod stats;
 pub mod stree;
 pub mod subject;
 mod subscription;
+mod token;
 mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};
