@@ -1,5 +1,7 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
 
+pub mod advertise;
 pub mod identity;
+pub mod json;
 pub mod logging;
 pub mod process;
