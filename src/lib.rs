@@ -4,4 +4,5 @@ pub mod advertise;
 pub mod identity;
 pub mod json;
 pub mod logging;
+pub mod monitor;
 pub mod process;
