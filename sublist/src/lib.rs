@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod gsl;
 pub mod stree;
 pub mod subject;
