@@ -27,7 +27,7 @@ const V1_PREFIX: &[u8] = b"PROXY ";
 const V1_MAX_LINE: usize = 107;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Bytes that tell the versions and a direct connection apart.
-const DETECT_LEN: usize = 6;
+pub const DETECT_LEN: usize = 6;
 const V2_HEADER_LEN: usize = 16;
 const V2_IPV4_LEN: usize = 12;
 const V2_IPV6_LEN: usize = 36;
