@@ -5,12 +5,12 @@
 mod cache;
 mod edges;
 mod error;
+pub mod gsl;
 mod interest;
 mod list;
 mod literals;
 mod notify;
 mod stats;
-pub mod gsl;
 pub mod stree;
 pub mod subject;
 mod subscription;
