@@ -84,10 +84,11 @@ pub enum Op<'a> {
     Info(&'a [u8]),
     /// HMSG: counts as an empty message to the empty subject (spec 01 §2.8).
     EmptyHmsg,
-    /// The control line of a publication whose payload is not complete, given
-    /// once and only to pedantic clients. The reference checks such a subject
-    /// twice at this point and not again when the payload is there, where
-    /// [`Pub::announced`] tells that this happened.
+    /// The control line of a publication whose payload is not complete or not
+    /// terminated, given once and only to pedantic clients. The subject is to
+    /// be checked at this point, twice if [`PubLine::repeated`], and not again
+    /// when the payload is there, where [`Pub::announced`] tells that this
+    /// happened.
     PubLine(PubLine<'a>),
 }
 
@@ -118,7 +119,7 @@ pub struct Pub<'a> {
     pub arg: &'a [u8],
 }
 
-/// The control line of a publication whose payload is not complete.
+/// The control line of a publication without a proper payload so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PubLine<'a> {
     /// The subject, unchecked.
@@ -127,6 +128,9 @@ pub struct PubLine<'a> {
     pub reply: &'a [u8],
     /// Whether the verb was HPUB.
     pub is_hpub: bool,
+    /// Whether the payload is merely not complete: the reference then judges
+    /// the line twice (spec 01 §2.4).
+    pub repeated: bool,
     /// The raw argument, for traces.
     pub arg: &'a [u8],
 }
@@ -381,7 +385,13 @@ impl Parser {
                     payload_start: line_end,
                 });
             }
-            line = Some(PubLine { subject: args.subject, reply: args.reply, is_hpub, arg });
+            line = Some(PubLine {
+                subject: args.subject,
+                reply: args.reply,
+                is_hpub,
+                repeated: false,
+                arg,
+            });
         }
         self.announced = false;
         self.phase = Phase::Payload {
@@ -390,13 +400,14 @@ impl Parser {
             line_len: saturate(line_end - pos),
             size,
         };
-        match (line, frame_payload(buf, line_end, size)) {
-            (Some(line), Frame::Incomplete { .. }) if limits.pedantic => {
-                self.announced = true;
-                Ok(Step::Done(Op::PubLine(line)))
-            }
-            _ => Ok(Step::Again),
-        }
+        let Some(line) = line.filter(|_| limits.pedantic) else { return Ok(Step::Again) };
+        let repeated = match frame_payload(buf, line_end, size) {
+            Frame::Complete { .. } => return Ok(Step::Again),
+            Frame::Incomplete { .. } => true,
+            Frame::Unterminated { .. } => false,
+        };
+        self.announced = true;
+        Ok(Step::Done(Op::PubLine(PubLine { repeated, ..line })))
     }
 
     fn payload<'a>(
