@@ -96,19 +96,29 @@ impl<'a, const N: usize> Args<'a, N> {
         if self.overflow { None } else { self.items.get(..self.count) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn split(arg: &'a [u8], separates: impl Fn(u8) -> bool) -> Self {
         let mut args = Self { items: [&[]; N], count: 0, overflow: false };
-        let words = arg.split(|byte| separates(*byte)).filter(|word| !word.is_empty());
-        for word in words {
+        let mut at = 0;
+        loop {
+            while arg.get(at).is_some_and(|byte| separates(*byte)) {
+                at += 1;
+            }
+            let start = at;
+            while arg.get(at).is_some_and(|byte| !separates(*byte)) {
+                at += 1;
+            }
+            let word = arg.get(start..at).unwrap_or_default();
+            if word.is_empty() {
+                return args;
+            }
             let Some(slot) = args.items.get_mut(args.count) else {
                 args.overflow = true;
-                break;
+                return args;
             };
             *slot = word;
             args.count += 1;
         }
-        args
     }
 }
 
