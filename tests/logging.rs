@@ -275,6 +275,9 @@ fn limit_count_and_switches_survive_reopening() {
     logger.reopen().expect("opens");
     assert!(read(&path).ends_with("File log re-opened\n"));
     assert!(logger.trace_enabled() && logger.trace_verbose_enabled());
+    logger.set_levels(true, false, false);
+    logger.reopen().expect("opens");
+    assert!(logger.debug_enabled() && !logger.trace_enabled(), "set apart from the options");
     for fill in ["A", "B", "C", "D"] {
         logger.noticef(format_args!("{}", fill.repeat(800)));
     }
