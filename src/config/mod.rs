@@ -7,11 +7,16 @@
 //! what belongs together. `cli` drives all of it for the command. Nothing here opens a socket
 //! or starts a thread; files and variables are reached through [`environment::Environment`].
 
+pub mod claims;
 pub mod environment;
 pub mod lang;
+mod load;
 pub mod options;
+pub mod report;
 pub mod secret;
+pub mod subject;
 pub mod text;
+pub mod transform;
 pub mod url;
 
 pub use options::Options;
