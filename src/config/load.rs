@@ -23,24 +23,16 @@ pub(super) struct Loader<'e> {
     pub report: Report,
 }
 
-fn wrong_type(value: &Value, expected: &str) -> Diagnostic {
-    let found = value.type_name();
-    Diagnostic::at(
-        value,
-        format!("interface conversion: interface {{}} is {found}, not {expected}"),
-    )
-}
-
 /// The text of a string value.
 pub(super) fn string(value: &Value) -> Result<String, Diagnostic> {
-    value.as_text().map(Into::into).ok_or_else(|| wrong_type(value, "string"))
+    value.as_text().map(Into::into).ok_or_else(|| Diagnostic::wrong_type(value, "string"))
 }
 
 /// A boolean value.
 pub(super) fn boolean(value: &Value) -> Result<bool, Diagnostic> {
     match value.kind {
         Kind::Bool(on) => Ok(on),
-        _ => Err(wrong_type(value, "bool")),
+        _ => Err(Diagnostic::wrong_type(value, "bool")),
     }
 }
 
@@ -48,7 +40,7 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Diagnostic> {
 pub(super) fn integer(value: &Value) -> Result<i64, Diagnostic> {
     match value.kind {
         Kind::Integer(number) => Ok(number),
-        _ => Err(wrong_type(value, "int64")),
+        _ => Err(Diagnostic::wrong_type(value, "int64")),
     }
 }
 
@@ -66,12 +58,12 @@ pub(super) fn port(value: &Value) -> Result<Port, Diagnostic> {
 
 /// The values of an array.
 pub(super) fn array(value: &Value) -> Result<&[Value], Diagnostic> {
-    value.as_array().ok_or_else(|| wrong_type(value, "[]interface {}"))
+    value.as_array().ok_or_else(|| Diagnostic::wrong_type(value, "[]interface {}"))
 }
 
 /// A table.
 pub(super) fn table(value: &Value) -> Result<&Table, Diagnostic> {
-    value.as_table().ok_or_else(|| wrong_type(value, "map[string]interface {}"))
+    value.as_table().ok_or_else(|| Diagnostic::wrong_type(value, "map[string]interface {}"))
 }
 
 /// A duration in its textual form only.

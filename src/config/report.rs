@@ -14,19 +14,21 @@ use std::fmt;
 pub struct Diagnostic {
     position: Option<Position>,
     text: String,
+    /// Whether a value has a type that its key cannot take.
+    wrong_type: bool,
 }
 
 impl Diagnostic {
     /// About a value.
     #[must_use]
     pub fn at(value: &Value, text: impl Into<String>) -> Diagnostic {
-        Diagnostic { position: value.position.clone(), text: text.into() }
+        Diagnostic { position: value.position.clone(), text: text.into(), wrong_type: false }
     }
 
     /// About the configuration as a whole.
     #[must_use]
     pub fn general(text: impl Into<String>) -> Diagnostic {
-        Diagnostic { position: None, text: text.into() }
+        Diagnostic { position: None, text: text.into(), wrong_type: false }
     }
 
     /// About a key nobody knows.
@@ -39,6 +41,35 @@ impl Diagnostic {
     #[must_use]
     pub fn questionable_field(field: &str, value: &Value, reason: &str) -> Diagnostic {
         Diagnostic::at(value, format!("invalid use of field {}: {reason}", quote(field)))
+    }
+
+    /// A value of a type that its key cannot take.
+    #[must_use]
+    pub fn wrong_type(value: &Value, expected: &str) -> Diagnostic {
+        let found = value.type_name();
+        let text = format!("interface conversion: interface {{}} is {found}, not {expected}");
+        Diagnostic { wrong_type: true, ..Diagnostic::at(value, text) }
+    }
+
+    /// Whether this is about a value of a type that its key cannot take.
+    #[must_use]
+    pub fn is_wrong_type(&self) -> bool {
+        self.wrong_type
+    }
+
+    /// Some blocks report wrong types inside of them at the block itself.
+    #[must_use]
+    pub fn wrong_type_of_block(self, block: &Value) -> Diagnostic {
+        match self.wrong_type {
+            true => Diagnostic { position: block.position.clone(), ..self },
+            false => self,
+        }
+    }
+
+    /// Some errors about a whole block are reported without a place.
+    #[must_use]
+    pub fn without_position(self) -> Diagnostic {
+        Diagnostic { position: None, ..self }
     }
 
     /// Where the mistake is.

@@ -243,6 +243,17 @@ impl Value {
         }
     }
 
+    /// The form in which an error text shows a value where it expects text.
+    #[must_use]
+    pub fn as_verb_s(&self) -> String {
+        match &self.kind {
+            Kind::Integer(_) | Kind::Bool(_) | Kind::Float(_) => {
+                format!("%!s({}={self})", self.type_name())
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// The form in which an error text quotes a value whatever its type.
     #[must_use]
     pub fn quoted(&self) -> String {

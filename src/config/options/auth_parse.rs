@@ -320,7 +320,12 @@ impl Loader<'_> {
     /// A subject, a list of subjects, or `{allow, deny}`.
     fn subject_permission(&mut self, value: &Value, queues: bool) -> Option<SubjectPermission> {
         let Some(fields) = value.as_table() else {
-            let allow = self.permission_subjects(value, queues)?;
+            // In this older form errors about the list as a whole have no position.
+            let allow = permission_subjects(value, queues).map_err(|error| {
+                let whole = error.position() == value.position.as_ref();
+                if whole { error.without_position() } else { error }
+            });
+            let allow = self.ok(allow)?;
             return Some(SubjectPermission { allow: non_empty(allow), deny: Vec::new() });
         };
         if fields.is_empty() {

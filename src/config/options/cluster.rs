@@ -123,6 +123,11 @@ impl Loader<'_> {
                 "connect_retries" => cluster.connect_retries = integer(value)?,
                 "connect_backoff" => cluster.connect_backoff = boolean(value)?,
                 "permissions" => {
+                    if value.as_table().is_none() {
+                        let text = format!("Expected permissions to be a map/struct, got {value}");
+                        self.report.errors.push(Diagnostic::general(text));
+                        continue;
+                    }
                     let Some(permissions) = self.permissions(value) else { continue };
                     if permissions.responses.is_some() {
                         let text = "Cluster permissions do not support dynamic responses";

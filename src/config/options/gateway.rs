@@ -129,7 +129,7 @@ impl Loader<'_> {
         let Some(items) = value.as_array() else {
             let found = value.type_name();
             let text = format!("Expected gateways field to be an array, got {found}");
-            return Err(Diagnostic::at(value, text));
+            return Err(Diagnostic::general(text));
         };
         let mut remotes = Vec::with_capacity(items.len());
         for item in items {

@@ -120,7 +120,9 @@ impl Loader<'_> {
                 Ok(())
             }
             Kind::String(_) => enabled_word(value).map(|on| options.jetstream.enabled = on),
-            Kind::Table(fields) => self.jetstream_block(options, fields),
+            Kind::Table(fields) => self
+                .jetstream_block(options, fields)
+                .map_err(|error| error.wrong_type_of_block(value)),
             _ => {
                 let found = value.type_name();
                 let text = format!("Expected map, bool or string to define JetStream, got {found}");
@@ -139,8 +141,10 @@ impl Loader<'_> {
                 "strict" => match value.kind {
                     Kind::Bool(strict) => jetstream.no_strict = !strict,
                     _ => {
-                        let text =
-                            format!("Expected 'true' or 'false' for bool value, got '{value}'");
+                        let text = format!(
+                            "Expected 'true' or 'false' for bool value, got '{}'",
+                            value.as_verb_s()
+                        );
                         return Err(Diagnostic::at(value, text));
                     }
                 },

@@ -57,16 +57,18 @@ impl Loader<'_> {
     pub(super) fn ocsp(
         &mut self,
         ocsp: &mut Option<OcspOptions>,
-        value: &Value,
+        block: &Value,
     ) -> Result<(), Diagnostic> {
         let mut options = OcspOptions { mode: OcspMode::Auto, override_urls: Vec::new() };
-        match &value.kind {
+        match &block.kind {
             Kind::Bool(true) => {}
             Kind::Bool(false) => options.mode = OcspMode::Never,
             Kind::Table(fields) => {
                 for (key, value) in fields.iter() {
+                    // A wrong type is reported where the whole option is.
+                    let text = |value| string(value).map_err(|e| e.wrong_type_of_block(block));
                     match key {
-                        "mode" => match string(value)?.to_lowercase().as_str() {
+                        "mode" => match text(value)?.to_lowercase().as_str() {
                             "always" => options.mode = OcspMode::Always,
                             "must" => options.mode = OcspMode::Must,
                             "never" => options.mode = OcspMode::Never,
@@ -77,14 +79,14 @@ impl Loader<'_> {
                                 self.error(value, text);
                             }
                         },
-                        "url" => options.override_urls = vec![string(value)?],
+                        "url" => options.override_urls = vec![text(value)?],
                         // The reference knows this key but can take no value for it.
                         "urls" => {
                             let found = value.type_name();
                             let text = format!(
                                 "interface conversion: interface {{}} is {found}, not []string"
                             );
-                            return Err(Diagnostic::at(value, text));
+                            return Err(Diagnostic::at(block, text));
                         }
                         _ => {
                             let text = "error parsing ocsp config: unsupported field string";
@@ -95,9 +97,9 @@ impl Loader<'_> {
                 }
             }
             _ => {
-                let found = value.type_name();
+                let found = block.type_name();
                 let text = format!("error parsing ocsp config: unsupported type {found}");
-                return Err(Diagnostic::at(value, text));
+                return Err(Diagnostic::at(block, text));
             }
         }
         *ocsp = Some(options);

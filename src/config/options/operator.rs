@@ -290,6 +290,9 @@ impl Loader<'_> {
         if self.environment.is_writable_directory(directory).is_some() {
             return Ok(());
         }
+        if directory.is_empty() {
+            return Err("mkdir : no such file or directory".to_owned());
+        }
         self.environment
             .create_directory(directory)
             .map_err(|error| format!("mkdir {directory}: {}", system_error(&error)))

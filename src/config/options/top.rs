@@ -129,9 +129,8 @@ impl Loader<'_> {
             "logtime_utc" => options.set_switch(Switch::LogtimeUtc, boolean(value)?),
             "mappings" | "maps" => {
                 let mut account = AccountOptions::new(GLOBAL_ACCOUNT);
-                let result = self.account_mappings(&mut account, value);
+                self.account_mappings(&mut account, value);
                 options.accounts.push(account);
-                result?;
             }
             "disable_sublist_cache" | "no_sublist_cache" => {
                 options.no_sublist_cache = boolean(value)?;
@@ -248,7 +247,9 @@ impl Loader<'_> {
                 };
                 options.default_js_domain.clear();
                 for (account, domain) in domains.iter() {
-                    options.default_js_domain.insert(account.to_owned(), string(domain)?);
+                    // A wrong type is reported where the whole option is.
+                    let domain = string(domain).map_err(|e| e.wrong_type_of_block(value))?;
+                    options.default_js_domain.insert(account.to_owned(), domain);
                 }
             }
             "no_fast_producer_stall" => options.no_fast_producer_stall = boolean(value)?,

@@ -14,16 +14,17 @@ impl Loader<'_> {
         &mut self,
         account: &mut AccountOptions,
         block: &Value,
+    ) {
+        let result = self.account_mappings_block(account, block);
+        self.ok(result);
+    }
+
+    fn account_mappings_block(
+        &mut self,
+        account: &mut AccountOptions,
+        block: &Value,
     ) -> Result<(), Diagnostic> {
-        // A wrong type ends the mappings, not the account they belong to.
-        let fields = match table(block) {
-            Ok(fields) => fields,
-            Err(error) => {
-                self.report.errors.push(error);
-                return Ok(());
-            }
-        };
-        for (source, value) in fields.iter() {
+        for (source, value) in table(block)?.iter() {
             if !subject::is_valid(source) {
                 let source = quote(source);
                 self.error(block, format!("Subject {source} is not a valid subject"));
@@ -39,14 +40,13 @@ impl Loader<'_> {
                 }
                 Kind::Array(items) => {
                     for item in items.items() {
-                        let destination = map_destination(item);
-                        mapping.destinations.extend(self.ok(destination));
+                        let destination = self.map_destination(item)?;
+                        mapping.destinations.extend(destination);
                     }
                     false
                 }
                 _ => {
-                    let destination = map_destination(value);
-                    let Some(destination) = self.ok(destination) else { continue };
+                    let Some(destination) = self.map_destination(value)? else { continue };
                     mapping.destinations.push(destination);
                     false
                 }
@@ -70,9 +70,17 @@ impl Loader<'_> {
         }
         Ok(())
     }
+
+    /// A destination, or `None` after reporting an error. A wrong type ends all mappings.
+    fn map_destination(&mut self, value: &Value) -> Result<Option<MapDestination>, Diagnostic> {
+        match parse_destination(value) {
+            Err(error) if error.is_wrong_type() => Err(error.wrong_type_of_block(value)),
+            result => Ok(self.ok(result)),
+        }
+    }
 }
 
-fn map_destination(value: &Value) -> Result<MapDestination, Diagnostic> {
+fn parse_destination(value: &Value) -> Result<MapDestination, Diagnostic> {
     let Some(fields) = value.as_table() else {
         return Err(Diagnostic::at(value, "Expected an entry for the mapping destination"));
     };

@@ -140,13 +140,16 @@ impl Loader<'_> {
                     self.ok(result);
                 }
                 "users" => {
-                    let list = self.users(value);
+                    let list = match value.as_array() {
+                        Some(_) => self.users(value),
+                        None => self.users(value).map_err(Diagnostic::without_position),
+                    };
                     *users = self.ok(list).map(|list| (list, value));
                 }
                 "default_permissions" => {
                     account.default_permissions = self.permissions(value).map(Arc::new);
                 }
-                "mappings" | "maps" => self.account_mappings(account, value)?,
+                "mappings" | "maps" => self.account_mappings(account, value),
                 "limits" => {
                     let result = self.account_limits(&mut account.limits, value);
                     self.ok(result);
@@ -197,14 +200,15 @@ impl Loader<'_> {
             }
             Kind::Bool(false) => return Ok(()),
             Kind::String(_) => {
-                account.jetstream = enabled_word(block)?.then(JetStreamAccountLimits::default);
+                let enabled = enabled_word(block).map_err(Diagnostic::without_position)?;
+                account.jetstream = enabled.then(JetStreamAccountLimits::default);
                 return Ok(());
             }
             Kind::Table(fields) => fields,
             _ => {
                 let found = block.type_name();
                 let text = format!("Expected map, bool or string to define JetStream, got {found}");
-                return Err(Diagnostic::at(block, text));
+                return Err(Diagnostic::general(text));
             }
         };
         let mut limits = JetStreamAccountLimits::default();
