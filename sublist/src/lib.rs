@@ -5,3 +5,4 @@
 pub mod gsl;
 pub mod stree;
 pub mod subject;
+pub mod transform;
