@@ -23,3 +23,4 @@ pub use list::Sublist;
 pub use notify::InterestListener;
 pub use stats::SublistStats;
 pub use subscription::{MAX_WEIGHT_SLOTS, Matches, QueueGroup, Subscriber, Subscription};
+pub mod transform;
