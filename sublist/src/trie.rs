@@ -11,9 +11,10 @@
 use ahash::RandomState;
 use smallvec::SmallVec;
 
+use crate::arena::Arena;
 use crate::edges::Edges;
 use crate::interest::{Added, Interest, Removed};
-use crate::subject::{FULL_WILDCARD, PARTIAL_WILDCARD, TOKEN_SEPARATOR, tokens};
+use crate::subject::{FULL_WILDCARD, PARTIAL_WILDCARD, Tokens, tokens};
 use crate::subscription::Subscriber;
 use crate::token::NodeToken;
 
@@ -27,7 +28,7 @@ const NO_CHILD: NodeId = 0;
 /// the edges from that node.
 #[derive(Debug)]
 pub(crate) struct Trie<S> {
-    nodes: Vec<Node<S>>,
+    nodes: Arena<Node<S>>,
     free: Vec<NodeId>,
     edges: Edges,
 }
@@ -61,19 +62,9 @@ struct Place {
     full: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Token {
-    start: usize,
-    end: usize,
-    hash: u64,
-}
-
-/// The tokens of a published subject, hashed. Stays on the stack up to 16 tokens.
-type PublishedTokens = SmallVec<[Token; 16]>;
-
 impl<S: Subscriber> Trie<S> {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), edges: Edges::new() }
+        Self { nodes: Arena::new(), free: Vec::new(), edges: Edges::new() }
     }
 
     /// Nodes in use, the root not counted.
@@ -133,32 +124,29 @@ impl<S: Subscriber> Trie<S> {
         subject: &[u8],
         mut visit: impl FnMut(&'a Interest<S>) -> bool,
     ) {
-        if self.nodes.is_empty() {
+        if self.nodes.is_empty() || tokens(subject).any(<[u8]>::is_empty) {
             return;
         }
-        let Some(published) = published_tokens(hasher, subject) else { return };
-        // Branches still to be followed: a node and the number of tokens that led to it.
-        let mut branches: SmallVec<[(NodeId, usize); 16]> = SmallVec::new();
-        let mut at = (ROOT, 0_usize);
+        // Branches still to be followed: a node and the tokens below it.
+        let mut branches: SmallVec<[(NodeId, Tokens<'_>); 8]> = SmallVec::new();
+        let mut at = (ROOT, tokens(subject));
         loop {
-            let (id, depth) = at;
+            let (id, mut rest) = at;
             let node = self.node(id);
             let mut next = None;
-            if let Some(token) = published.get(depth) {
-                let deeper = depth.saturating_add(1);
+            if let Some(token) = rest.next() {
                 if let Some(full) = &node.full
                     && !visit(full)
                 {
                     return;
                 }
                 if node.literal_children > 0 {
-                    next = self.literal_child(id, subject, token).map(|child| (child, deeper));
+                    next = self.literal_child(hasher, id, token);
                 }
                 if node.partial_child != NO_CHILD {
-                    let partial = (node.partial_child, deeper);
                     match next {
-                        None => next = Some(partial),
-                        Some(_) => branches.push(partial),
+                        None => next = Some(node.partial_child),
+                        Some(_) => branches.push((node.partial_child, rest.clone())),
                     }
                 }
             } else if let Some(exact) = &node.exact
@@ -166,10 +154,13 @@ impl<S: Subscriber> Trie<S> {
             {
                 return;
             }
-            match next.or_else(|| branches.pop()) {
-                Some(branch) => at = branch,
-                None => return,
-            }
+            at = match next {
+                Some(child) => (child, rest),
+                None => match branches.pop() {
+                    Some(branch) => branch,
+                    None => return,
+                },
+            };
         }
     }
 
@@ -217,16 +208,15 @@ impl<S: Subscriber> Trie<S> {
 
     fn node(&self, id: NodeId) -> &Node<S> {
         // Ids come from the arena itself and a node is freed only when nothing refers to it.
-        &self.nodes[id as usize]
+        &self.nodes[id]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node<S> {
-        &mut self.nodes[id as usize]
+        &mut self.nodes[id]
     }
 
-    fn literal_child(&self, parent: NodeId, subject: &[u8], token: &Token) -> Option<NodeId> {
-        let bytes = subject.get(token.start..token.end)?;
-        self.literal_child_by_hash(parent, bytes, edge_hash(parent, token.hash))
+    fn literal_child(&self, hasher: &RandomState, parent: NodeId, token: &[u8]) -> Option<NodeId> {
+        self.literal_child_by_hash(parent, token, edge_hash(parent, hasher.hash_one(token)))
     }
 
     fn literal_child_by_hash(&self, parent: NodeId, token: &[u8], hash: u32) -> Option<NodeId> {
@@ -249,8 +239,7 @@ impl<S: Subscriber> Trie<S> {
                     child => place.node = child,
                 },
                 _ => {
-                    let hash = edge_hash(place.node, hasher.hash_one(token));
-                    place.node = self.literal_child_by_hash(place.node, token, hash)?;
+                    place.node = self.literal_child(hasher, place.node, token)?;
                 }
             }
         }
@@ -343,29 +332,6 @@ impl<S> Node<S> {
             && self.partial_child == NO_CHILD
             && self.literal_children == 0
     }
-}
-
-fn published_tokens(hasher: &RandomState, subject: &[u8]) -> Option<PublishedTokens> {
-    let mut published = PublishedTokens::new();
-    let mut start = 0_usize;
-    for (at, &b) in subject.iter().enumerate() {
-        if b == TOKEN_SEPARATOR {
-            published.push(published_token(hasher, subject, start, at)?);
-            start = at.saturating_add(1);
-        }
-    }
-    published.push(published_token(hasher, subject, start, subject.len())?);
-    Some(published)
-}
-
-fn published_token(
-    hasher: &RandomState,
-    subject: &[u8],
-    start: usize,
-    end: usize,
-) -> Option<Token> {
-    let token = subject.get(start..end).filter(|token| !token.is_empty())?;
-    Some(Token { start, end, hash: hasher.hash_one(token) })
 }
 
 /// The hash of the edge from a parent to its child of a token, given the token's hash, which
