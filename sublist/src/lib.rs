@@ -11,6 +11,7 @@ mod list;
 mod literals;
 mod notify;
 mod stats;
+pub mod gsl;
 pub mod stree;
 pub mod subject;
 mod subscription;
