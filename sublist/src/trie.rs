@@ -1,7 +1,7 @@
 //! The trie of subscriptions whose subject has wildcards.
 //!
 //! A node stands for a sequence of tokens. Its `*` child is a field, its literal children are
-//! edges in one table shared by all nodes, found by the parent and the token, and what is
+//! edges in one table shared by all nodes, found by the hash of the whole path, and what is
 //! subscribed to with a `>` right below it is a second interest of the node itself: `a.*.>`
 //! takes two nodes. Nodes live in an arena and refer to each other by number.
 //!
@@ -82,16 +82,28 @@ impl<S: Subscriber> Trie<S> {
             self.nodes.push(Node::new(&[], ROOT, 0));
         }
         let mut place = Place { node: ROOT, full: false };
+        let mut path = PathHash::ROOT;
         for token in tokens(subscriber.subject()) {
-            match token {
-                [FULL_WILDCARD] => place.full = true,
-                _ => match self.child_or_new(hasher, place.node, token) {
-                    Ok(child) => place.node = child,
-                    Err(full) => {
-                        self.prune(place.node);
-                        return Err(full);
-                    }
-                },
+            let child = match token {
+                [FULL_WILDCARD] => {
+                    place.full = true;
+                    continue;
+                }
+                [PARTIAL_WILDCARD] => {
+                    path = path.partial();
+                    self.partial_child_or_new(place.node)
+                }
+                _ => {
+                    path = path.literal(hasher, token);
+                    self.literal_child_or_new(place.node, token, path)
+                }
+            };
+            match child {
+                Ok(child) => place.node = child,
+                Err(full) => {
+                    self.prune(place.node);
+                    return Err(full);
+                }
             }
         }
         let interest = self.node_mut(place.node).interest_mut(place.full);
@@ -127,11 +139,11 @@ impl<S: Subscriber> Trie<S> {
         if self.nodes.is_empty() || tokens(subject).any(<[u8]>::is_empty) {
             return;
         }
-        // Branches still to be followed: a node and the tokens below it.
-        let mut branches: SmallVec<[(NodeId, Tokens<'_>); 8]> = SmallVec::new();
-        let mut at = (ROOT, tokens(subject));
+        // Branches still to be followed: a node, its path and the tokens below it.
+        let mut branches: SmallVec<[(NodeId, PathHash, Tokens<'_>); 8]> = SmallVec::new();
+        let mut at = (ROOT, PathHash::ROOT, tokens(subject));
         loop {
-            let (id, mut rest) = at;
+            let (id, path, mut rest) = at;
             let node = self.node(id);
             let mut next = None;
             if let Some(token) = rest.next() {
@@ -141,12 +153,14 @@ impl<S: Subscriber> Trie<S> {
                     return;
                 }
                 if node.literal_children > 0 {
-                    next = self.literal_child(hasher, id, token);
+                    let path = path.literal(hasher, token);
+                    next = self.literal_child(id, token, path).map(|child| (child, path));
                 }
                 if node.partial_child != NO_CHILD {
+                    let partial = (node.partial_child, path.partial());
                     match next {
-                        None => next = Some(node.partial_child),
-                        Some(_) => branches.push((node.partial_child, rest.clone())),
+                        None => next = Some(partial),
+                        Some(_) => branches.push((partial.0, partial.1, rest.clone())),
                     }
                 }
             } else if let Some(exact) = &node.exact
@@ -155,7 +169,7 @@ impl<S: Subscriber> Trie<S> {
                 return;
             }
             at = match next {
-                Some(child) => (child, rest),
+                Some((child, path)) => (child, path, rest),
                 None => match branches.pop() {
                     Some(branch) => branch,
                     None => return,
@@ -178,7 +192,7 @@ impl<S: Subscriber> Trie<S> {
         for (hash, child) in self.edges.iter() {
             let node = self.node(child);
             assert_eq!(node.edge_hash, hash);
-            assert_eq!(edge_hash(node.parent, hasher.hash_one(node.token.as_bytes())), hash);
+            assert_eq!(self.path_hash(hasher, child).edge(), hash);
             literal_children[node.parent as usize] += 1;
         }
         self.edges.check_invariants();
@@ -215,14 +229,27 @@ impl<S: Subscriber> Trie<S> {
         &mut self.nodes[id]
     }
 
-    fn literal_child(&self, hasher: &RandomState, parent: NodeId, token: &[u8]) -> Option<NodeId> {
-        self.literal_child_by_hash(parent, token, edge_hash(parent, hasher.hash_one(token)))
-    }
-
-    fn literal_child_by_hash(&self, parent: NodeId, token: &[u8], hash: u32) -> Option<NodeId> {
-        self.edges.find(hash, |child| {
+    fn literal_child(&self, parent: NodeId, token: &[u8], path: PathHash) -> Option<NodeId> {
+        self.edges.find(path.edge(), |child| {
             let node = self.node(child);
             node.parent == parent && node.token.as_bytes() == token
+        })
+    }
+
+    /// The hash of a node's path, found through its ancestors. For checks only.
+    fn path_hash(&self, hasher: &RandomState, id: NodeId) -> PathHash {
+        let mut ancestry = Vec::new();
+        let mut at = id;
+        while at != ROOT {
+            ancestry.push(at);
+            at = self.node(at).parent;
+        }
+        ancestry.iter().rev().fold(PathHash::ROOT, |path, &id| {
+            let node = self.node(id);
+            match self.node(node.parent).partial_child == id {
+                true => path.partial(),
+                false => path.literal(hasher, node.token.as_bytes()),
+            }
         })
     }
 
@@ -231,42 +258,47 @@ impl<S: Subscriber> Trie<S> {
             return None;
         }
         let mut place = Place { node: ROOT, full: false };
+        let mut path = PathHash::ROOT;
         for token in tokens(subject) {
             match token {
                 [FULL_WILDCARD] => place.full = true,
-                [PARTIAL_WILDCARD] => match self.node(place.node).partial_child {
-                    NO_CHILD => return None,
-                    child => place.node = child,
-                },
+                [PARTIAL_WILDCARD] => {
+                    path = path.partial();
+                    match self.node(place.node).partial_child {
+                        NO_CHILD => return None,
+                        child => place.node = child,
+                    }
+                }
                 _ => {
-                    place.node = self.literal_child(hasher, place.node, token)?;
+                    path = path.literal(hasher, token);
+                    place.node = self.literal_child(place.node, token, path)?;
                 }
             }
         }
         Some(place)
     }
 
-    fn child_or_new(
-        &mut self,
-        hasher: &RandomState,
-        parent: NodeId,
-        token: &[u8],
-    ) -> Result<NodeId, TrieFull> {
-        if token == [PARTIAL_WILDCARD] {
-            let present = self.node(parent).partial_child;
-            if present != NO_CHILD {
-                return Ok(present);
-            }
-            let child = self.allocate(token, parent, 0)?;
-            self.node_mut(parent).partial_child = child;
-            return Ok(child);
-        }
-        let hash = edge_hash(parent, hasher.hash_one(token));
-        if let Some(present) = self.literal_child_by_hash(parent, token, hash) {
+    fn partial_child_or_new(&mut self, parent: NodeId) -> Result<NodeId, TrieFull> {
+        let present = self.node(parent).partial_child;
+        if present != NO_CHILD {
             return Ok(present);
         }
-        let child = self.allocate(token, parent, hash)?;
-        self.edges.insert(hash, child);
+        let child = self.allocate(&[PARTIAL_WILDCARD], parent, 0)?;
+        self.node_mut(parent).partial_child = child;
+        Ok(child)
+    }
+
+    fn literal_child_or_new(
+        &mut self,
+        parent: NodeId,
+        token: &[u8],
+        path: PathHash,
+    ) -> Result<NodeId, TrieFull> {
+        if let Some(present) = self.literal_child(parent, token, path) {
+            return Ok(present);
+        }
+        let child = self.allocate(token, parent, path.edge())?;
+        self.edges.insert(path.edge(), child);
         let node = self.node_mut(parent);
         node.literal_children = node.literal_children.saturating_add(1);
         Ok(child)
@@ -334,11 +366,32 @@ impl<S> Node<S> {
     }
 }
 
-/// The hash of the edge from a parent to its child of a token, given the token's hash, which
-/// is keyed and so unknown to peers.
-fn edge_hash(parent: NodeId, token_hash: u64) -> u32 {
-    let mixed = (token_hash ^ u64::from(parent).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-        .wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    // The upper half has been reached by every bit of the input.
-    (mixed >> 32) as u32
+/// The hash of the tokens that lead to a node.
+///
+/// An edge is found by the hash of its whole path and not by the number of its parent: so the
+/// addresses to look at follow from the subject alone, and the processor fetches the next
+/// level while it waits for this one. Tokens' hashes are keyed, hence unknown to peers.
+#[derive(Clone, Copy, Debug)]
+struct PathHash(u64);
+
+impl PathHash {
+    const ROOT: Self = Self(0);
+
+    fn literal(self, hasher: &RandomState, token: &[u8]) -> Self {
+        self.then(hasher.hash_one(token))
+    }
+
+    /// A literal `*` cannot be below a node, so any fixed number will do for the wildcard.
+    fn partial(self) -> Self {
+        self.then(0x9E37_79B9_7F4A_7C15)
+    }
+
+    fn then(self, step: u64) -> Self {
+        let mixed = (self.0.rotate_left(23) ^ step).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        Self(mixed ^ (mixed >> 32))
+    }
+
+    fn edge(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
