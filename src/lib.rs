@@ -1,16 +1,16 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
 
 pub mod account;
+pub mod advertise;
 pub mod client;
 pub mod closed;
 pub mod config;
 pub mod delivery;
 pub mod identity;
 pub mod info;
-pub mod advertise;
-pub mod identity;
 pub mod json;
 pub mod logging;
+pub mod monitor;
 pub mod nkey;
 pub mod process;
 pub mod server;
