@@ -10,7 +10,7 @@ pub use shared::{ClientShared, Details};
 
 use crate::account::{Account, TrafficBatch};
 use crate::closed::ClosedState;
-use crate::delivery::{Fanout, Matched, Message, Origin};
+use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use crate::logging::redact::redact_connect;
@@ -370,7 +370,7 @@ impl Client {
                 o.nkey.clone()
             } else if !o.user.is_empty() {
                 o.user.clone()
-            } else if !o.auth_token.is_empty() {
+            } else if !o.auth_token.is_empty() && o.jwt.is_empty() {
                 "[REDACTED]".to_owned()
             } else {
                 String::new()
@@ -453,6 +453,7 @@ impl Client {
             ));
         } else {
             if self.pings_outstanding + 1 > settings.ping_max {
+                self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
                 self.send_error(io, "Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
@@ -689,7 +690,7 @@ impl Client {
             "Slow Consumer Detected: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
             GoDuration(Duration::from_millis(settings.write_deadline_ms)),
         ));
-        server.stats.slow_consumer();
+        server.stats.slow_consumers.count(Kind::Client);
         self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         if settings.retry_writes && progress {
             DeadlineAction::Retry
@@ -715,7 +716,7 @@ impl Client {
                     "Slow Consumer Detected: MaxPending of {} Exceeded",
                     server.settings().max_pending_bytes
                 ));
-                server.stats.slow_consumer();
+                server.stats.slow_consumers.count(Kind::Client);
                 self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
                 ClosedState::SlowConsumerPendingBytes
             }

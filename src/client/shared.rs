@@ -29,6 +29,8 @@ pub struct Details {
     pub user: String,
     /// Name of its account.
     pub account: String,
+    /// The user JWT it sent, unless that is good for anyone who bears it.
+    pub jwt: String,
     /// Whether it understands asynchronous INFO.
     pub protocol: i64,
 }
@@ -172,6 +174,16 @@ impl ClientShared {
     /// Removes and returns all subscriptions.
     pub fn forget_all(&self) -> Vec<Arc<Subscription>> {
         self.subscriptions.lock().drain().collect()
+    }
+
+    /// Whether one of its subscriptions is like that.
+    pub fn any_subscription(&self, is: impl FnMut(&Arc<Subscription>) -> bool) -> bool {
+        self.subscriptions.lock().iter().any(is)
+    }
+
+    /// Looks at what the client said of itself.
+    pub fn with_details<R>(&self, f: impl FnOnce(&Details) -> R) -> R {
+        f(&self.details.lock())
     }
 
     /// What the client said of itself.
