@@ -64,6 +64,9 @@ pub struct Stager {
     stages: Vec<Stage>,
     staged_bytes: usize,
     mailbox: Option<Arc<Mailbox>>,
+    /// The time noted for what is handed over, in nanoseconds since the epoch. Whoever runs the
+    /// thread keeps it up to date; a reactor does so every pass.
+    pub wall_nanos: u64,
     /// The thread's buffers.
     pub pool: Pool,
 }
@@ -76,6 +79,7 @@ impl Stager {
             stages: Vec::new(),
             staged_bytes: 0,
             mailbox,
+            wall_nanos: 0,
             pool: Pool::new(),
         }
     }
@@ -170,7 +174,7 @@ impl Stager {
         }
         let write =
             !wide || self.mailbox.as_ref().is_some_and(|m| Arc::ptr_eq(m, stage.egress.owner()));
-        stage.egress.count_delivered(stage.messages, stage.message_bytes);
+        stage.egress.count_delivered(stage.messages, stage.message_bytes, self.wall_nanos);
         let pool = &mut self.pool;
         stage.egress.hand_over(&mut stage.chunks, bytes, write, now, &mut |v| pool.put_staging(v))
     }

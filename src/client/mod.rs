@@ -205,7 +205,7 @@ impl Client {
         batch.out_messages += out.out_messages;
         batch.out_bytes += out.out_bytes;
         self.account.traffic.add(&own);
-        self.shared.touch();
+        self.shared.touch(io.stager.wall_nanos);
         Taken { used: pos, wanted: self.parser.wanted(), more }
     }
 
@@ -314,6 +314,7 @@ impl Client {
             return self.close(io, ClosedState::ProtocolViolation);
         }
         self.connect_received = true;
+        self.update_details();
         if !first {
             self.drop_subscriptions();
             self.account.remove_client(self.shared.cid);
@@ -349,7 +350,7 @@ impl Client {
         }
     }
 
-    /// The label and the details shown by monitoring.
+    /// The label that log lines carry.
     fn describe(&self) {
         let o = &self.options;
         let user = user_label(&o.nkey, &o.user, &o.jwt, !o.auth_token.is_empty());
@@ -361,11 +362,17 @@ impl Client {
                 name: &o.name,
             });
         });
+    }
+
+    /// What monitoring shows, also of a connection whose authentication fails.
+    fn update_details(&self) {
+        let o = &self.options;
         self.shared.update_details(|d| {
             d.name.clone_from(&o.name);
             d.lang.clone_from(&o.lang);
             d.version.clone_from(&o.version);
             d.protocol = o.protocol;
+            d.jwt = o.shown_jwt().to_owned();
             d.user = if !o.nkey.is_empty() {
                 o.nkey.clone()
             } else if !o.user.is_empty() {

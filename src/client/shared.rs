@@ -116,14 +116,15 @@ impl ClientShared {
         self.headers.store(on, Ordering::Relaxed);
     }
 
-    /// Notes activity now.
-    pub fn touch(&self) {
-        self.last_activity.store(nanos_since_epoch(SystemTime::now()), Ordering::Relaxed);
+    /// Notes that something came from the client at that time, in nanoseconds since the epoch.
+    pub fn touch(&self, at: u64) {
+        self.last_activity.store(at, Ordering::Relaxed);
     }
 
-    /// When something last came from or went to the client by its own doing.
+    /// When something last came from the client, or a message went to it.
     pub fn last_activity(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.last_activity.load(Ordering::Relaxed))
+        let received = self.last_activity.load(Ordering::Relaxed);
+        UNIX_EPOCH + Duration::from_nanos(received.max(self.egress.last_delivery()))
     }
 
     /// The last round-trip time, zero if none was measured.
