@@ -14,5 +14,6 @@ pub mod monitor;
 pub mod nkey;
 pub mod process;
 pub mod server;
+pub mod startup;
 pub mod subscription;
 pub mod worker;

@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,8 +39,10 @@ pub struct Details {
 pub struct ClientShared {
     /// The connection's id.
     pub cid: u64,
-    /// The peer.
-    pub peer: SocketAddr,
+    /// The socket's peer.
+    pub socket_peer: SocketAddr,
+    /// The client's own address where a proxy told it.
+    proxied: OnceLock<SocketAddr>,
     /// Its output.
     pub egress: Arc<Egress>,
     /// Which reactor owns it.
@@ -83,7 +85,8 @@ impl ClientShared {
         let start = SystemTime::now();
         ClientShared {
             cid,
-            peer,
+            socket_peer: peer,
+            proxied: OnceLock::new(),
             egress,
             reactor,
             server,
@@ -99,6 +102,17 @@ impl ClientShared {
             details: Mutex::new(Details::default()),
             wanted_end: Mutex::new(None),
         }
+    }
+
+    /// The client's address: as told by a proxy, or the socket's peer.
+    pub fn peer(&self) -> SocketAddr {
+        self.proxied.get().copied().unwrap_or(self.socket_peer)
+    }
+
+    /// Records the address that a proxy told.
+    pub fn set_proxied(&self, peer: SocketAddr) {
+        // A connection has one header; a second address would be a defect of the caller.
+        let _ = self.proxied.set(peer);
     }
 
     /// The connection's name in its reactor.

@@ -18,10 +18,17 @@ pub struct ListenError {
     error: io::Error,
 }
 
+impl ListenError {
+    /// `host:port` as configured.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = error_text(&self.error);
-        write!(f, "listen tcp {}:{}: {text}", self.host, self.port)
+        write!(f, "listen tcp {}: {text}", self.address())
     }
 }
 

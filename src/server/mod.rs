@@ -19,6 +19,7 @@ use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
 use crate::monitor::service::{self as monitoring, MonitorError};
+use crate::process::banner;
 use crate::subscription::Subscription;
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
@@ -69,7 +70,10 @@ pub enum StartError {
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            StartError::Listen(e) => e.fmt(f),
+            StartError::Listen(e) => {
+                let quoted = parser::quote::quote(e.to_string().as_bytes());
+                write!(f, "Error listening on port: {}, {quoted}", e.address())
+            }
             StartError::Monitor(e) => e.fmt(f),
             StartError::System(e) => e.fmt(f),
         }
@@ -221,10 +225,15 @@ impl Server {
             info.port = address.port();
             *self.info.write() = Arc::new(info);
         }
-        self.log.noticef(format_args!(
-            "Listening for client connections on {}",
-            listen::host_port(&options.host, address.port())
-        ));
+        let on = listen::host_port(&options.host, address.port());
+        let facts = banner::ClientListenerFacts {
+            proxy_protocol: options.proxy_protocol,
+            ..banner::ClientListenerFacts::default()
+        };
+        let announced = banner::listening(banner::Listener::Client, &on);
+        for (level, line) in std::iter::once(announced).chain(banner::client_listener(facts)) {
+            self.log.at_level(level, format_args!("{line}"));
+        }
         let slots = Arc::new(Slots::default());
         let mut reactors = Vec::new();
         for _ in 0..self.loads.len() {
@@ -249,7 +258,7 @@ impl Server {
             )?;
             self.threads.lock().push(thread);
         }
-        self.log.noticef(format_args!("Server is ready"));
+        self.log.noticef(format_args!("{}", banner::READY));
         Ok(())
     }
 
@@ -340,9 +349,11 @@ impl Server {
     ) {
         let mut info = Info::clone(&self.info());
         info.client_id = client.cid;
-        info.client_ip = client.peer.ip().to_canonical().to_string();
+        info.client_ip = client.peer().ip().to_canonical().to_string();
         edit(&mut info);
-        parser::encode::info_line(out, &go_json(&info));
+        // Serialising a plain structure into memory cannot fail.
+        let json = crate::json::to_vec(&info).unwrap_or_default();
+        parser::encode::info_line(out, &json);
     }
 
     // ---- connections ----
@@ -535,28 +546,4 @@ impl Server {
         }
         true
     }
-}
-
-/// JSON as the reference writes it: compact, and with the characters escaped that could end a
-/// script element or a line of source.
-pub fn go_json(value: &impl serde::Serialize) -> Vec<u8> {
-    // Serialising a plain structure into memory cannot fail.
-    let plain = serde_json::to_vec(value).unwrap_or_default();
-    let mut out = Vec::with_capacity(plain.len());
-    let mut rest = plain.as_slice();
-    while let Some((&b, after)) = rest.split_first() {
-        match b {
-            b'<' => out.extend_from_slice(b"\\u003c"),
-            b'>' => out.extend_from_slice(b"\\u003e"),
-            b'&' => out.extend_from_slice(b"\\u0026"),
-            0xe2 if after.starts_with(&[0x80, 0xa8]) || after.starts_with(&[0x80, 0xa9]) => {
-                out.extend_from_slice(if after[1] == 0xa8 { b"\\u2028" } else { b"\\u2029" });
-                rest = &after[2..];
-                continue;
-            }
-            _ => out.push(b),
-        }
-        rest = after;
-    }
-    out
 }

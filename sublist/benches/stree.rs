@@ -3,6 +3,9 @@
 //! The subjects are those of the reference's own measurements, so that the figures can be put side
 //! by side: `subj.<1 to 100>.<n>` for matching and `account.<0 to 999>.stream.<n>` for memory.
 
+// The functions that criterion's macros make public carry no documentation.
+#![allow(missing_docs)]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};

@@ -37,8 +37,8 @@ pub(crate) struct ResultCache<S> {
     shards: OnceLock<Box<[Shard<S>]>>,
     entries: AtomicUsize,
     reducing: AtomicBool,
-    /// Matches counted while there are no shards.
-    uncached_matches: AtomicU64,
+    /// Matches while there are no shards.
+    unsharded_misses: AtomicU64,
 }
 
 /// On cache lines of its own, lest counting in one shard slow down its neighbours.
@@ -46,8 +46,13 @@ pub(crate) struct ResultCache<S> {
 #[repr(align(128))]
 struct Shard<S> {
     table: RwLock<HashTable<Entry<S>>>,
-    matches: AtomicU64,
-    hits: AtomicU64,
+    /// Matches answered from the cache. One counter per kind of event, so that each event
+    /// counts once.
+    match_hits: AtomicU64,
+    /// Matches not answered from the cache, or past it.
+    misses: AtomicU64,
+    /// Interest queries answered from the cache.
+    interest_hits: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,7 @@ impl<S: Subscriber> ResultCache<S> {
             shards: OnceLock::new(),
             entries: AtomicUsize::new(0),
             reducing: AtomicBool::new(false),
-            uncached_matches: AtomicU64::new(0),
+            unsharded_misses: AtomicU64::new(0),
         };
         cache.set_enabled(enabled);
         cache
@@ -99,21 +104,32 @@ impl<S: Subscriber> ResultCache<S> {
         self.entries.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_match(&self, hash: u64) {
-        let counter = self.shard(hash).map_or(&self.uncached_matches, |shard| &shard.matches);
+    /// Counts a match that the cache did not answer.
+    pub(crate) fn count_miss(&self, hash: u64) {
+        let counter = self.shard(hash).map_or(&self.unsharded_misses, |shard| &shard.misses);
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The cached result, counted as a hit.
+    /// The cached result of a match, counted as a match and a hit.
     pub(crate) fn get(&self, hash: u64, subject: &[u8]) -> Option<Arc<Matches<S>>> {
-        self.with(hash, subject, Arc::clone)
+        self.look_up(hash, subject, |shard| &shard.match_hits, Arc::clone)
     }
 
-    /// Looks at the cached result in place, counted as a hit.
-    pub(crate) fn with<R>(
+    /// Looks at a cached result to answer an interest query, counted as a hit only.
+    pub(crate) fn peek<R>(
         &self,
         hash: u64,
         subject: &[u8],
+        look: impl FnOnce(&Arc<Matches<S>>) -> R,
+    ) -> Option<R> {
+        self.look_up(hash, subject, |shard| &shard.interest_hits, look)
+    }
+
+    fn look_up<R>(
+        &self,
+        hash: u64,
+        subject: &[u8],
+        counter: impl FnOnce(&Shard<S>) -> &AtomicU64,
         look: impl FnOnce(&Arc<Matches<S>>) -> R,
     ) -> Option<R> {
         if !self.enabled() {
@@ -124,7 +140,7 @@ impl<S: Subscriber> ResultCache<S> {
         let entry = table.find(hash, |e| e.hash == hash && *e.subject == *subject)?;
         let seen = look(&entry.result);
         drop(table);
-        shard.hits.fetch_add(1, Ordering::Relaxed);
+        counter(shard).fetch_add(1, Ordering::Relaxed);
         Some(seen)
     }
 
@@ -190,12 +206,15 @@ impl<S: Subscriber> ResultCache<S> {
 
     pub(crate) fn stats(&self) -> CacheStats {
         let mut stats = CacheStats {
-            matches: self.uncached_matches.load(Ordering::Relaxed),
+            matches: self.unsharded_misses.load(Ordering::Relaxed),
             ..CacheStats::default()
         };
         for shard in self.shards() {
-            stats.matches = stats.matches.wrapping_add(shard.matches.load(Ordering::Relaxed));
-            stats.hits = stats.hits.wrapping_add(shard.hits.load(Ordering::Relaxed));
+            let hits = shard.match_hits.load(Ordering::Relaxed);
+            let misses = shard.misses.load(Ordering::Relaxed);
+            let interest = shard.interest_hits.load(Ordering::Relaxed);
+            stats.matches = stats.matches.wrapping_add(hits).wrapping_add(misses);
+            stats.hits = stats.hits.wrapping_add(hits).wrapping_add(interest);
             for entry in shard.table.read().iter() {
                 let fan_out = entry.result.fan_out();
                 stats.entries = stats.entries.saturating_add(1);
@@ -267,8 +286,9 @@ impl<S> Shard<S> {
     fn new() -> Self {
         Self {
             table: RwLock::new(HashTable::new()),
-            matches: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
+            match_hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            interest_hits: AtomicU64::new(0),
         }
     }
 }

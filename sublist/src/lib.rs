@@ -3,15 +3,18 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod edges;
 mod error;
 mod interest;
 mod list;
 mod literals;
 mod notify;
 mod stats;
+pub mod gsl;
 pub mod stree;
 pub mod subject;
 mod subscription;
+mod token;
 mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};

@@ -173,10 +173,10 @@ impl<S: Subscriber> Sublist<S> {
     /// of the subject stands for itself; a subject with an empty token matches nothing.
     pub fn match_subject(&self, subject: &[u8]) -> Arc<Matches<S>> {
         let hash = self.hash(subject);
-        self.cache.count_match(hash);
         if let Some(cached) = self.cache.get(hash, subject) {
             return cached;
         }
+        self.cache.count_miss(hash);
         // Also what such a subject would cost: the cache must not fill with invalid ones.
         if !has_no_empty_token(subject) {
             return Arc::clone(&self.empty);
@@ -198,14 +198,14 @@ impl<S: Subscriber> Sublist<S> {
     pub fn match_into(&self, subject: &[u8], matches: &mut Matches<S>) {
         matches.clear();
         let hash = self.hash(subject);
-        self.cache.count_match(hash);
+        self.cache.count_miss(hash);
         self.index.read().collect(&self.hasher, hash, subject, matches);
     }
 
     /// Whether a published subject matches any subscription.
     pub fn has_interest(&self, subject: &[u8]) -> bool {
         let hash = self.hash(subject);
-        if let Some(interest) = self.cache.with(hash, subject, |cached| !cached.is_empty()) {
+        if let Some(interest) = self.cache.peek(hash, subject, |cached| !cached.is_empty()) {
             return interest;
         }
         let index = self.index.read();
@@ -222,7 +222,7 @@ impl<S: Subscriber> Sublist<S> {
     /// once; zero is zero either way.
     pub fn num_interest(&self, subject: &[u8]) -> (usize, usize) {
         let hash = self.hash(subject);
-        let cached = self.cache.with(hash, subject, |cached| {
+        let cached = self.cache.peek(hash, subject, |cached| {
             let plain = cached.plain().len();
             (plain, cached.slots().saturating_sub(plain))
         });

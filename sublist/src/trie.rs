@@ -1,7 +1,7 @@
 //! The trie of subscriptions whose subject has wildcards.
 //!
 //! A node stands for a sequence of tokens. Its `*` child is a field, its literal children are
-//! entries of one table shared by all nodes, keyed by the parent and the token, and what is
+//! edges in one table shared by all nodes, found by the parent and the token, and what is
 //! subscribed to with a `>` right below it is a second interest of the node itself: `a.*.>`
 //! takes two nodes. Nodes live in an arena and refer to each other by number.
 //!
@@ -9,12 +9,13 @@
 //! is chosen by peers. Implements the matching of spec 01 §6.4.
 
 use ahash::RandomState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use crate::edges::Edges;
 use crate::interest::{Added, Interest, Removed};
 use crate::subject::{FULL_WILDCARD, PARTIAL_WILDCARD, TOKEN_SEPARATOR, tokens};
 use crate::subscription::Subscriber;
+use crate::token::NodeToken;
 
 /// The number of a node in the arena. Zero is the root, which is nobody's child, so that zero
 /// in a child field means that there is none.
@@ -23,37 +24,34 @@ const ROOT: NodeId = 0;
 const NO_CHILD: NodeId = 0;
 
 /// Invariants: every node but the root has an interest or a child; `literal_children` counts
-/// the table's entries with that parent.
+/// the edges from that node.
 #[derive(Debug)]
 pub(crate) struct Trie<S> {
     nodes: Vec<Node<S>>,
     free: Vec<NodeId>,
-    children: HashTable<Child>,
+    edges: Edges,
 }
 
+/// With handles of one word it fills a cache line, which is all that a match reads of it.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Node<S> {
     /// Subscriptions that end here.
     exact: Option<Interest<S>>,
     /// Subscriptions that end in a `>` right below this node.
     full: Option<Interest<S>>,
-    token: SmallVec<[u8; 16]>,
+    token: NodeToken,
     parent: NodeId,
     edge_hash: u32,
     partial_child: NodeId,
     literal_children: u32,
 }
 
-/// An edge from a node to a literal child; parent and token are in the child's node.
-#[derive(Clone, Copy, Debug)]
-struct Child {
-    edge_hash: u32,
-    node: NodeId,
-}
-
 /// The arena is full: more nodes than a [`NodeId`] can number.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TrieFull;
+
+const _: () = assert!(std::mem::size_of::<Node<std::sync::Arc<u8>>>() == 64);
 
 /// Where a subscription is kept.
 #[derive(Clone, Copy)]
@@ -73,12 +71,9 @@ struct Token {
 /// The tokens of a published subject, hashed. Stays on the stack up to 16 tokens.
 type PublishedTokens = SmallVec<[Token; 16]>;
 
-/// Below this size the arena and the table are not worth shrinking.
-const SHRINK_FLOOR: usize = 1024;
-
 impl<S: Subscriber> Trie<S> {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), children: HashTable::new() }
+        Self { nodes: Vec::new(), free: Vec::new(), edges: Edges::new() }
     }
 
     /// Nodes in use, the root not counted.
@@ -93,7 +88,7 @@ impl<S: Subscriber> Trie<S> {
         subscriber: S,
     ) -> Result<Added, TrieFull> {
         if self.nodes.is_empty() {
-            self.nodes.push(Node::new(SmallVec::new(), ROOT, 0));
+            self.nodes.push(Node::new(&[], ROOT, 0));
         }
         let mut place = Place { node: ROOT, full: false };
         for token in tokens(subscriber.subject()) {
@@ -185,16 +180,17 @@ impl<S: Subscriber> Trie<S> {
     /// Panics when an invariant does not hold. For tests and fuzzing.
     pub(crate) fn check_invariants(&self, hasher: &RandomState) {
         if self.nodes.is_empty() {
-            assert!(self.free.is_empty() && self.children.is_empty());
+            assert!(self.free.is_empty() && self.edges.len() == 0);
             return;
         }
         let mut literal_children = vec![0_u32; self.nodes.len()];
-        for child in &self.children {
-            let node = self.node(child.node);
-            assert_eq!(node.edge_hash, child.edge_hash);
-            assert_eq!(edge_hash(node.parent, hasher.hash_one(&node.token[..])), child.edge_hash);
+        for (hash, child) in self.edges.iter() {
+            let node = self.node(child);
+            assert_eq!(node.edge_hash, hash);
+            assert_eq!(edge_hash(node.parent, hasher.hash_one(node.token.as_bytes())), hash);
             literal_children[node.parent as usize] += 1;
         }
+        self.edges.check_invariants();
         let free: std::collections::HashSet<NodeId> = self.free.iter().copied().collect();
         assert_eq!(free.len(), self.free.len(), "a node is freed once");
         let mut in_use = 0;
@@ -215,7 +211,7 @@ impl<S: Subscriber> Trie<S> {
             }
         }
         let partial = self.nodes.iter().filter(|n| n.partial_child != NO_CHILD).count();
-        assert_eq!(self.children.len() + partial + 1, in_use, "every node has one parent");
+        assert_eq!(self.edges.len() + partial + 1, in_use, "every node has one parent");
         assert!(in_use > 1 || self.node(ROOT).full.is_some(), "an empty trie keeps no arena");
     }
 
@@ -234,14 +230,10 @@ impl<S: Subscriber> Trie<S> {
     }
 
     fn literal_child_by_hash(&self, parent: NodeId, token: &[u8], hash: u32) -> Option<NodeId> {
-        self.children
-            .find(spread(hash), |child| {
-                child.edge_hash == hash && {
-                    let node = self.node(child.node);
-                    node.parent == parent && node.token[..] == *token
-                }
-            })
-            .map(|child| child.node)
+        self.edges.find(hash, |child| {
+            let node = self.node(child);
+            node.parent == parent && node.token.as_bytes() == token
+        })
     }
 
     fn find(&self, hasher: &RandomState, subject: &[u8]) -> Option<Place> {
@@ -285,15 +277,14 @@ impl<S: Subscriber> Trie<S> {
             return Ok(present);
         }
         let child = self.allocate(token, parent, hash)?;
-        let edge = Child { edge_hash: hash, node: child };
-        self.children.insert_unique(spread(hash), edge, |c| spread(c.edge_hash));
+        self.edges.insert(hash, child);
         let node = self.node_mut(parent);
         node.literal_children = node.literal_children.saturating_add(1);
         Ok(child)
     }
 
     fn allocate(&mut self, token: &[u8], parent: NodeId, hash: u32) -> Result<NodeId, TrieFull> {
-        let node = Node::new(SmallVec::from_slice(token), parent, hash);
+        let node = Node::new(token, parent, hash);
         if let Some(id) = self.free.pop() {
             *self.node_mut(id) = node;
             return Ok(id);
@@ -309,38 +300,32 @@ impl<S: Subscriber> Trie<S> {
             let (parent, hash) = (self.node(id).parent, self.node(id).edge_hash);
             if self.node(parent).partial_child == id {
                 self.node_mut(parent).partial_child = NO_CHILD;
-            } else if let Ok(edge) = self.children.find_entry(spread(hash), |c| c.node == id) {
-                edge.remove();
+            } else if self.edges.remove(hash, id) {
                 let node = self.node_mut(parent);
                 node.literal_children = node.literal_children.saturating_sub(1);
             }
-            self.node_mut(id).token = SmallVec::new();
+            self.node_mut(id).token = NodeToken::new(&[]);
             self.free.push(id);
             id = parent;
         }
         self.release_memory();
     }
 
-    /// Gives memory back after mass removal: all of it when nothing is left, and the table's
-    /// when it is mostly empty. The arena keeps its numbers, hence its size.
+    /// Gives all memory back when nothing is left. Before that the arena keeps its numbers,
+    /// hence its size; freed nodes are used again.
     fn release_memory(&mut self) {
         if self.node_count() == 0 && self.node(ROOT).full.is_none() {
             *self = Self::new();
-            return;
-        }
-        let (len, capacity) = (self.children.len(), self.children.capacity());
-        if capacity > SHRINK_FLOOR && len < capacity / 8 {
-            self.children.shrink_to(len.saturating_mul(2), |c| spread(c.edge_hash));
         }
     }
 }
 
 impl<S> Node<S> {
-    fn new(token: SmallVec<[u8; 16]>, parent: NodeId, edge_hash: u32) -> Self {
+    fn new(token: &[u8], parent: NodeId, edge_hash: u32) -> Self {
         Self {
             exact: None,
             full: None,
-            token,
+            token: NodeToken::new(token),
             parent,
             edge_hash,
             partial_child: NO_CHILD,
@@ -390,9 +375,4 @@ fn edge_hash(parent: NodeId, token_hash: u64) -> u32 {
         .wrapping_mul(0xD6E8_FEB8_6659_FD93);
     // The upper half has been reached by every bit of the input.
     (mixed >> 32) as u32
-}
-
-/// The table wants 64 bits, good at both ends.
-fn spread(edge_hash: u32) -> u64 {
-    u64::from(edge_hash) << 32 | u64::from(edge_hash)
 }
