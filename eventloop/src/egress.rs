@@ -165,6 +165,8 @@ pub struct Egress {
     /// Messages handed over, for statistics of the connection (spec 01 §15).
     out_messages: AtomicI64,
     out_bytes: AtomicI64,
+    /// When messages were last handed over, in nanoseconds of the wall clock; zero for never.
+    last_delivery: AtomicU64,
     queue: Mutex<Queue>,
 }
 
@@ -191,6 +193,7 @@ impl Egress {
             closed: AtomicBool::new(false),
             out_messages: AtomicI64::new(0),
             out_bytes: AtomicI64::new(0),
+            last_delivery: AtomicU64::new(0),
             queue: Mutex::new(Queue {
                 chunks: VecDeque::new(),
                 head: 0,
@@ -243,9 +246,15 @@ impl Egress {
         (self.out_messages.load(Ordering::Relaxed), self.out_bytes.load(Ordering::Relaxed))
     }
 
-    /// Adds to the delivery statistics.
-    pub fn count_delivered(&self, messages: i64, bytes: i64) {
+    /// When messages were last handed over, in nanoseconds since the epoch; zero for never.
+    pub fn last_delivery(&self) -> u64 {
+        self.last_delivery.load(Ordering::Relaxed)
+    }
+
+    /// Adds to the delivery statistics. `at` is the time, in nanoseconds since the epoch.
+    pub fn count_delivered(&self, messages: i64, bytes: i64, at: u64) {
         if messages != 0 {
+            self.last_delivery.store(at, Ordering::Relaxed);
             self.out_messages.fetch_add(messages, Ordering::Relaxed);
             self.out_bytes.fetch_add(bytes, Ordering::Relaxed);
         }

@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest that a connection is held for one destination, in ticks (spec 01 §8.3: 10 ms a read).
 const HOLD_TICKS: u64 = 10;
@@ -1002,6 +1002,11 @@ impl<S: Service> Core<S> {
     }
 }
 
+fn wall_nanos() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Longest that a closing connection's output is waited for: the write deadline of the reference's
 /// default, which ends a drain without progress anyway.
 const DRAIN_LIMIT_TICKS: u64 = 10_000;
@@ -1078,6 +1083,7 @@ impl<S: Service> Reactor<S> {
                 r => r?,
             }
             core.now = core.started.elapsed().as_millis() as u64;
+            core.stager.wall_nanos = wall_nanos();
             if events.is_empty() && core.ready.is_empty() && !accepting {
                 if !trimmed && core.wheel.next_tick().is_none_or(|t| t > core.now) {
                     trimmed = true;

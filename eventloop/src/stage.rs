@@ -67,6 +67,9 @@ pub struct Stager {
     mailbox: Option<Arc<Mailbox>>,
     /// Connections of this reactor whose transport has something to write.
     pub(crate) to_flush: Vec<Token>,
+    /// The time noted for what is handed over, in nanoseconds since the epoch. Whoever runs the
+    /// thread keeps it up to date; a reactor does so every pass.
+    pub wall_nanos: u64,
     /// The thread's buffers.
     pub pool: Pool,
 }
@@ -80,6 +83,7 @@ impl Stager {
             staged_bytes: 0,
             mailbox,
             to_flush: Vec::new(),
+            wall_nanos: 0,
             pool: Pool::new(),
         }
     }
@@ -174,7 +178,7 @@ impl Stager {
         }
         let owned = self.mailbox.as_ref().is_some_and(|m| Arc::ptr_eq(m, stage.egress.owner()));
         let write = !wide || owned;
-        stage.egress.count_delivered(stage.messages, stage.message_bytes);
+        stage.egress.count_delivered(stage.messages, stage.message_bytes, self.wall_nanos);
         let pool = &mut self.pool;
         let outcome =
             stage.egress.hand_over(&mut stage.chunks, bytes, write, owned, now, &mut |v| {
