@@ -16,6 +16,7 @@ pub mod stree;
 pub mod subject;
 mod subscription;
 mod token;
+pub mod transform;
 mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};
@@ -24,4 +25,3 @@ pub use list::Sublist;
 pub use notify::InterestListener;
 pub use stats::SublistStats;
 pub use subscription::{MAX_WEIGHT_SLOTS, Matches, QueueGroup, Subscriber, Subscription};
-pub mod transform;
