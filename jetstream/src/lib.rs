@@ -1,1 +1,11 @@
 //! Storage and engines of JetStream, free of sockets and threads of their own.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod filter;
+pub mod message;
+pub mod store;
+pub mod time;
+pub mod types;
