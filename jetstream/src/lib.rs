@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod deletes;
 pub mod error;
 pub mod filter;
 pub mod message;
+pub mod seqset;
 pub mod store;
 pub mod time;
 pub mod types;
+pub mod varint;
