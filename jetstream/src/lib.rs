@@ -4,11 +4,16 @@
 
 pub mod config;
 pub mod deletes;
+pub mod duration;
 pub mod error;
 pub mod filter;
+pub mod headers;
 pub mod message;
+pub mod schedules;
 pub mod seqset;
 pub mod store;
 pub mod time;
+pub mod timewheel;
+pub mod ttl;
 pub mod types;
 pub mod varint;
