@@ -3,11 +3,15 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+#[cfg(test)]
+mod conformance;
 pub mod deletes;
 pub mod duration;
 pub mod error;
 pub mod filter;
 pub mod headers;
+pub mod markers;
+pub mod memstore;
 pub mod message;
 pub mod schedules;
 pub mod seqset;
