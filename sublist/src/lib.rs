@@ -1,1 +1,3 @@
 //! Subjects, the subscription trie and other subject-keyed structures.
+
+pub mod stree;
