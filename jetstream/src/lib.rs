@@ -1,4 +1,13 @@
 //! Storage and engines of JetStream, free of sockets and threads of their own.
 
+#![forbid(unsafe_code)]
+
+pub mod config;
 pub mod disk;
+pub mod error;
 pub mod filestore;
+pub mod filter;
+pub mod message;
+pub mod store;
+pub mod time;
+pub mod types;
