@@ -12,6 +12,7 @@
 //! Loads take `&mut self` because stores keep caches and correct lazily kept totals on the way.
 
 use crate::config::{StorageType, StreamConfig};
+use crate::deletes::DeleteBlock;
 use crate::error::StoreResult;
 use crate::filter::SubjectFilter;
 use crate::message::StoredMessage;
@@ -345,6 +346,9 @@ pub trait Store: Send {
 
     /// Removes everything above `sequence`, which becomes the last; 0 resets the store.
     fn truncate(&mut self, sequence: StreamSequence, now: Timestamp) -> StoreResult<()>;
+
+    /// Removes the sequences another replica holds nothing under (spec 06 §9.2).
+    fn sync_deleted(&mut self, deleted: &[DeleteBlock]) -> StoreResult<()>;
 
     /// The binary stream state for replication; `failed` is the stream's count of refused
     /// proposals (spec 06 §9.2).

@@ -9,7 +9,7 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::varint::{put_uvarint, take_uvarint};
+use crate::varint::{put_uvarint, take_uvarint};
 
 const STREAM_IDENTIFIER: &[u8; 10] = b"\xff\x06\x00\x00S2sTwO";
 const SNAPPY_IDENTIFIER: &[u8; 6] = b"sNaPpY";

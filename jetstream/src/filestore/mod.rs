@@ -3,4 +3,3 @@
 pub mod compression;
 pub mod encryption;
 pub mod record;
-mod varint;
