@@ -5,10 +5,14 @@
 pub mod config;
 #[cfg(test)]
 mod conformance;
+pub mod consumer;
 pub mod deletes;
+pub mod disk;
 pub mod duration;
 pub mod error;
+pub mod filestore;
 pub mod filter;
+pub mod gojson;
 pub mod headers;
 pub mod markers;
 pub mod memstore;
