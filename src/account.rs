@@ -5,6 +5,7 @@ use ::sublist::Sublist;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
@@ -80,6 +81,8 @@ pub struct Account {
     pub sublist: Sublist<Arc<Subscription>>,
     /// Limits of its connections.
     pub limits: AccountLimits,
+    /// When it came to be as it is.
+    pub updated: SystemTime,
     /// Counters.
     pub traffic: Traffic,
     /// Its slow consumers since the start.
@@ -98,10 +101,16 @@ impl Account {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             sublist: if cache { Sublist::with_cache() } else { Sublist::without_cache() },
             limits,
+            updated: SystemTime::now(),
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
         }
+    }
+
+    /// The name that monitoring shows beside the name.
+    pub fn name_tag(&self) -> String {
+        self.name.clone()
     }
 
     /// Registers a client connection.

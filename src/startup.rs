@@ -210,8 +210,7 @@ fn write_ports_file(
         address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
     };
     let ports = Ports { nats: urls("nats", server.address()), ..Ports::default() };
-    let path =
-        ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
+    let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
     ports_file::write(&path, &ports)?;
     Ok(Some(path))
 }

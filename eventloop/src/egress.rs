@@ -81,6 +81,9 @@ pub enum HandOver {
     Written,
     /// This much is pending now.
     Pending(usize),
+    /// This much is pending, and only the owner can write it: the caller is the owner and does so
+    /// at its next opportunity, or has left it a note.
+    Owner(usize),
     /// The limit of pending bytes was exceeded by this hand-over: the connection is a slow consumer
     /// and has been closed to further output. Said to exactly one caller.
     SlowConsumer,
@@ -162,6 +165,8 @@ pub struct Egress {
     /// Messages handed over, for statistics of the connection (spec 01 §15).
     out_messages: AtomicI64,
     out_bytes: AtomicI64,
+    /// When messages were last handed over, in nanoseconds of the wall clock; zero for never.
+    last_delivery: AtomicU64,
     queue: Mutex<Queue>,
 }
 
@@ -188,6 +193,7 @@ impl Egress {
             closed: AtomicBool::new(false),
             out_messages: AtomicI64::new(0),
             out_bytes: AtomicI64::new(0),
+            last_delivery: AtomicU64::new(0),
             queue: Mutex::new(Queue {
                 chunks: VecDeque::new(),
                 head: 0,
@@ -240,9 +246,15 @@ impl Egress {
         (self.out_messages.load(Ordering::Relaxed), self.out_bytes.load(Ordering::Relaxed))
     }
 
-    /// Adds to the delivery statistics.
-    pub fn count_delivered(&self, messages: i64, bytes: i64) {
+    /// When messages were last handed over, in nanoseconds since the epoch; zero for never.
+    pub fn last_delivery(&self) -> u64 {
+        self.last_delivery.load(Ordering::Relaxed)
+    }
+
+    /// Adds to the delivery statistics. `at` is the time, in nanoseconds since the epoch.
+    pub fn count_delivered(&self, messages: i64, bytes: i64, at: u64) {
         if messages != 0 {
+            self.last_delivery.store(at, Ordering::Relaxed);
             self.out_messages.fetch_add(messages, Ordering::Relaxed);
             self.out_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -272,12 +284,14 @@ impl Egress {
     }
 
     /// Takes over `staged` (left empty) of `bytes` bytes, and writes if nobody else is at it and
-    /// `write` is set. Otherwise the owner is told to. Written buffers go to `recycle`.
+    /// `write` is set. Otherwise the owner is to do it: `owned` says that the caller is the owner, so
+    /// that no note is needed. Written buffers go to `recycle`.
     pub fn hand_over(
         &self,
         staged: &mut Staged,
         bytes: usize,
         write: bool,
+        owned: bool,
         now: u64,
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> HandOver {
@@ -337,6 +351,9 @@ impl Egress {
         if idle && !q.flush_noted {
             q.flush_noted = true;
             drop(q);
+            if owned {
+                return HandOver::Owner(before + bytes);
+            }
             self.owner.note(Note::Flush(self.token));
         }
         outcome
@@ -611,6 +628,17 @@ impl Egress {
     /// held back for it again until its queue has been empty.
     pub fn mark_lagging(&self) {
         self.lagging.store(true, Ordering::Relaxed);
+    }
+
+    /// A transport's write failed: the connection is broken.
+    pub(crate) fn mark_broken(&self) {
+        let mut q = self.queue.lock();
+        q.broken = true;
+        self.refuse(&mut q);
+        if !q.close_noted {
+            q.close_noted = true;
+            self.owner.note(Note::Close(self.token));
+        }
     }
 
     /// Whether a write failed.

@@ -4,6 +4,8 @@
 //! it was. Names match in any case, unknown ones are ignored, `null` changes nothing, the last of
 //! several duplicates wins, and a wrong type or trailing bytes are an error.
 
+use data_encoding::BASE64URL_NOPAD;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
@@ -89,6 +91,29 @@ impl ConnectOptions {
         Into(self).deserialize(&mut de)?;
         de.end()
     }
+
+    /// The user JWT as monitoring may show it: one that is good for anyone who bears it is a
+    /// secret, and hidden.
+    pub fn shown_jwt(&self) -> &str {
+        if is_bearer(&self.jwt) { "" } else { &self.jwt }
+    }
+}
+
+/// Whether a user JWT says that its bearer need not sign anything. What is no JWT does not.
+fn is_bearer(jwt: &str) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Claims {
+        nats: User,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct User {
+        bearer_token: bool,
+    }
+    let payload = jwt.split('.').nth(1).unwrap_or_default();
+    let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap_or_default();
+    serde_json::from_slice::<Claims>(&payload).is_ok_and(|claims| claims.nats.bearer_token)
 }
 
 struct Into<'a>(&'a mut ConnectOptions);
@@ -175,6 +200,21 @@ mod tests {
         let o = decoded(r#"{"VERBOSE":false,"Name":"a","name":"b","what":[1,{"x":2}]}"#).unwrap();
         assert!(!o.verbose);
         assert_eq!(o.name, "b");
+    }
+
+    #[test]
+    fn bearer_tokens_are_hidden_from_monitoring() {
+        let jwt = |payload: &str| {
+            format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(payload.as_bytes()))
+        };
+        let shown = |jwt: &str| {
+            let o = ConnectOptions { jwt: jwt.to_owned(), ..ConnectOptions::default() };
+            o.shown_jwt().to_owned()
+        };
+        assert_eq!(shown(&jwt(r#"{"nats":{"bearer_token":true}}"#)), "");
+        for open in [jwt(r#"{"nats":{"bearer_token":false}}"#), jwt("{}"), "no jwt".to_owned()] {
+            assert_eq!(shown(&open), open);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub use shared::{ClientShared, Details};
 
 use crate::account::{Account, TrafficBatch};
 use crate::closed::ClosedState;
-use crate::delivery::{Fanout, Matched, Message, Origin};
+use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use crate::logging::redact::redact_connect;
@@ -245,7 +245,7 @@ impl Client {
         let mut pos = 0;
         let mut more = false;
         if self.proxy.is_some() && !self.proxy_header(io, bytes, &mut pos) {
-            return Taken { used: pos, wanted: bytes.len() - pos + 1, more: false };
+            return Taken { used: pos, wanted: bytes.len() - pos + 1, more: false, secure: false };
         }
         loop {
             match self.parser.next(bytes, &mut pos, &self.limits) {
@@ -276,8 +276,8 @@ impl Client {
         batch.out_messages += out.out_messages;
         batch.out_bytes += out.out_bytes;
         self.account.traffic.add(&own);
-        self.shared.touch();
-        Taken { used: pos, wanted: self.parser.wanted(), more }
+        self.shared.touch(io.stager.wall_nanos);
+        Taken { used: pos, wanted: self.parser.wanted(), more, secure: false }
     }
 
     fn operation(
@@ -385,6 +385,7 @@ impl Client {
             return self.close(io, ClosedState::ProtocolViolation);
         }
         self.connect_received = true;
+        self.update_details();
         if !first {
             self.drop_subscriptions();
             self.account.remove_client(self.shared.cid);
@@ -420,7 +421,7 @@ impl Client {
         }
     }
 
-    /// The label and the details shown by monitoring.
+    /// The label that log lines carry.
     fn describe(&self) {
         let o = &self.options;
         let user = user_label(&o.nkey, &o.user, &o.jwt, !o.auth_token.is_empty());
@@ -432,16 +433,22 @@ impl Client {
                 name: &o.name,
             });
         });
+    }
+
+    /// What monitoring shows, also of a connection whose authentication fails.
+    fn update_details(&self) {
+        let o = &self.options;
         self.shared.update_details(|d| {
             d.name.clone_from(&o.name);
             d.lang.clone_from(&o.lang);
             d.version.clone_from(&o.version);
             d.protocol = o.protocol;
+            d.jwt = o.shown_jwt().to_owned();
             d.user = if !o.nkey.is_empty() {
                 o.nkey.clone()
             } else if !o.user.is_empty() {
                 o.user.clone()
-            } else if !o.auth_token.is_empty() {
+            } else if !o.auth_token.is_empty() && o.jwt.is_empty() {
                 "[REDACTED]".to_owned()
             } else {
                 String::new()
@@ -535,6 +542,7 @@ impl Client {
             ));
         } else {
             if self.pings_outstanding + 1 > settings.ping_max {
+                self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
                 self.send_error(io, "Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
@@ -694,15 +702,13 @@ impl Client {
         let (start, len) = (p.payload_start, p.payload_crlf.len());
         let mut share = || -> Bytes { input.slice(start, len) };
         let generation = self.account.sublist.generation();
-        let memo = self
-            .memo
-            .take()
-            .filter(|m| m.generation == generation && m.subject == p.subject);
+        let memo =
+            self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
             Some(memo) => Some(memo),
-            None => fanout.matches(&self.account, p.subject).map(|matched| {
-                Box::new(Memo { generation, subject: p.subject.to_vec(), matched })
-            }),
+            None => fanout
+                .matches(&self.account, p.subject)
+                .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
             Some(memo) => fanout.deliver_to(
@@ -750,9 +756,10 @@ impl Client {
     fn no_responders(&self, io: &mut Io<'_>, p: &Pub<'_>) {
         let mut matches = ::sublist::Matches::new();
         self.account.sublist.match_into(p.reply, &mut matches);
-        let own = matches.plain().iter().find(
-            |s| matches!(&s.to, Destination::Client(c) if c.cid == self.shared.cid),
-        );
+        let own = matches
+            .plain()
+            .iter()
+            .find(|s| matches!(&s.to, Destination::Client(c) if c.cid == self.shared.cid));
         if let Some(sub) = own {
             encode::no_responders(io.reply(), p.reply, sub.sid(), p.subject);
         }
@@ -761,7 +768,12 @@ impl Client {
     // ---- the end ----
 
     /// The write deadline passed.
-    pub fn write_deadline(&mut self, bytes: usize, chunks: usize, progress: bool) -> DeadlineAction {
+    pub fn write_deadline(
+        &mut self,
+        bytes: usize,
+        chunks: usize,
+        progress: bool,
+    ) -> DeadlineAction {
         let server = self.shared.server.clone();
         let settings = server.settings();
         if self.limits.auth_pending {
@@ -771,7 +783,7 @@ impl Client {
             "Slow Consumer Detected: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
             GoDuration(Duration::from_millis(settings.write_deadline_ms)),
         ));
-        server.stats.slow_consumer();
+        server.stats.slow_consumers.count(Kind::Client);
         self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         if settings.retry_writes && progress {
             DeadlineAction::Retry
@@ -795,13 +807,14 @@ impl Client {
         let reason = self.reason.or(self.shared.wanted_end()).unwrap_or_else(|| match cause {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
             Cause::Read(_) => ClosedState::ReadError,
+            Cause::Tls(_) => ClosedState::TlsHandshakeError,
             Cause::Write => ClosedState::WriteError,
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(
                     "Slow Consumer Detected: MaxPending of {} Exceeded",
                     server.settings().max_pending_bytes
                 ));
-                server.stats.slow_consumer();
+                server.stats.slow_consumers.count(Kind::Client);
                 self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
                 ClosedState::SlowConsumerPendingBytes
             }

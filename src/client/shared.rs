@@ -12,8 +12,8 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a client said of itself and was authenticated as; shown by monitoring.
@@ -29,6 +29,8 @@ pub struct Details {
     pub user: String,
     /// Name of its account.
     pub account: String,
+    /// The user JWT it sent, unless that is good for anyone who bears it.
+    pub jwt: String,
     /// Whether it understands asynchronous INFO.
     pub protocol: i64,
 }
@@ -128,14 +130,15 @@ impl ClientShared {
         self.headers.store(on, Ordering::Relaxed);
     }
 
-    /// Notes activity now.
-    pub fn touch(&self) {
-        self.last_activity.store(nanos_since_epoch(SystemTime::now()), Ordering::Relaxed);
+    /// Notes that something came from the client at that time, in nanoseconds since the epoch.
+    pub fn touch(&self, at: u64) {
+        self.last_activity.store(at, Ordering::Relaxed);
     }
 
-    /// When something last came from or went to the client by its own doing.
+    /// When something last came from the client, or a message went to it.
     pub fn last_activity(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.last_activity.load(Ordering::Relaxed))
+        let received = self.last_activity.load(Ordering::Relaxed);
+        UNIX_EPOCH + Duration::from_nanos(received.max(self.egress.last_delivery()))
     }
 
     /// The last round-trip time, zero if none was measured.
@@ -176,9 +179,7 @@ impl ClientShared {
     /// Removes a subscription; does nothing if it is not there any more.
     pub fn forget(&self, sub: &Arc<Subscription>) {
         let hash = self.hash(sub.sid());
-        if let Ok(entry) =
-            self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub))
-        {
+        if let Ok(entry) = self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub)) {
             entry.remove();
         }
     }
@@ -186,6 +187,16 @@ impl ClientShared {
     /// Removes and returns all subscriptions.
     pub fn forget_all(&self) -> Vec<Arc<Subscription>> {
         self.subscriptions.lock().drain().collect()
+    }
+
+    /// Whether one of its subscriptions is like that.
+    pub fn any_subscription(&self, is: impl FnMut(&Arc<Subscription>) -> bool) -> bool {
+        self.subscriptions.lock().iter().any(is)
+    }
+
+    /// Looks at what the client said of itself.
+    pub fn with_details<R>(&self, f: impl FnOnce(&Details) -> R) -> R {
+        f(&self.details.lock())
     }
 
     /// What the client said of itself.

@@ -70,6 +70,12 @@ impl Response {
         Response { status, headers, sniffed_type: None, body }
     }
 
+    /// The process's variables, which other pages may not read.
+    pub fn variables(body: Vec<u8>) -> Self {
+        let headers = vec![("Content-Type", "application/json; charset=utf-8".to_owned())];
+        Response { status: Status::Ok, headers, sniffed_type: None, body }
+    }
+
     /// The bare text of an error.
     pub fn error(status: Status, text: &str) -> Self {
         Response {

@@ -21,7 +21,7 @@ pub const READY: &str = "Server is ready";
 const LARGE_PAYLOAD_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Feature flags this version knows, with their defaults.
-const KNOWN_FEATURE_FLAGS: [(&str, bool); 2] =
+pub const KNOWN_FEATURE_FLAGS: [(&str, bool); 2] =
     [("js_ack_fc_v2", false), ("js_raft_delete_range", false)];
 
 /// What is known of a server before it opens anything.

@@ -6,9 +6,9 @@ mod listen;
 mod settings;
 mod stats;
 
-pub use listen::{ListenError, listen};
+pub use listen::{ListenError, host_port, listen};
 pub use settings::{Auth, Settings};
-pub use stats::Stats;
+pub use stats::{KindCounters, Stats};
 
 use crate::account::{Account, AccountLimits, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT};
 use crate::client::{ClientShared, Details};
@@ -17,15 +17,18 @@ use crate::config::options::Options;
 use crate::identity::{SEED_BYTES, ServerIdentity};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::logging::Logger;
+use crate::monitor::Monitor;
+use crate::monitor::service::{self as monitoring, MonitorError};
 use crate::process::banner;
 use crate::subscription::Subscription;
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
 use eventloop::{ListenerId, Reactor, Sender, Slots, TcpListener};
 use parking_lot::{Condvar, Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -33,6 +36,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The listener for clients.
 pub const CLIENT_LISTENER: ListenerId = ListenerId(0);
+
+/// Connections copied from the registry while it is locked once.
+const CLIENTS_AT_A_TIME: usize = 1024;
 
 /// A client connection that has ended, as monitoring shows it.
 pub struct ClosedClient {
@@ -44,6 +50,8 @@ pub struct ClosedClient {
     pub reason: ClosedState,
     /// When.
     pub stop: SystemTime,
+    /// Bytes it did not take.
+    pub pending_bytes: usize,
     /// The subscriptions it had.
     pub subscriptions: Vec<Arc<Subscription>>,
 }
@@ -53,6 +61,8 @@ pub struct ClosedClient {
 pub enum StartError {
     /// A listener could not be opened; the text is what the reference prints.
     Listen(ListenError),
+    /// The monitoring port cannot be served.
+    Monitor(MonitorError),
     /// The system refused a thread, a poll or randomness.
     System(io::Error),
 }
@@ -64,6 +74,7 @@ impl std::fmt::Display for StartError {
                 let quoted = parser::quote::quote(e.to_string().as_bytes());
                 write!(f, "Error listening on port: {}, {quoted}", e.address())
             }
+            StartError::Monitor(e) => e.fmt(f),
             StartError::System(e) => e.fmt(f),
         }
     }
@@ -87,6 +98,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// What monitoring keeps.
+    pub monitor: Monitor,
     /// When the server was made.
     pub start: SystemTime,
     /// The same, for measuring.
@@ -96,8 +109,8 @@ pub struct Server {
     info: RwLock<Arc<Info>>,
     global: Arc<Account>,
     system: Arc<Account>,
-    clients: Mutex<HashMap<u64, Arc<ClientShared>>>,
-    closed: Mutex<ClosedRing<ClosedClient>>,
+    clients: Mutex<BTreeMap<u64, Arc<ClientShared>>>,
+    closed: Mutex<ClosedRing<Arc<ClosedClient>>>,
     next_cid: AtomicU64,
     random: AtomicU64,
     senders: OnceLock<Vec<Sender<Message>>>,
@@ -154,6 +167,7 @@ impl Server {
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
+            monitor: Monitor::default(),
             start: SystemTime::now(),
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
@@ -164,7 +178,7 @@ impl Server {
             info: RwLock::new(Arc::new(info)),
             global: Arc::new(Account::new(GLOBAL_ACCOUNT, AccountLimits::default(), cache)),
             system: Arc::new(Account::new(SYSTEM_ACCOUNT, AccountLimits::default(), cache)),
-            clients: Mutex::new(HashMap::new()),
+            clients: Mutex::new(BTreeMap::new()),
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
             senders: OnceLock::new(),
@@ -183,6 +197,25 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(self: &Arc<Server>) -> Result<(), StartError> {
+        // First, so that the rest of the start can be watched.
+        if let Some((port, thread)) = monitoring::start(self).map_err(StartError::Monitor)? {
+            self.threads.lock().push(thread);
+            let _ = self.monitor.port.set(port);
+        }
+        let started = self.start_clients();
+        if started.is_err() {
+            self.close_monitoring();
+        }
+        started
+    }
+
+    fn close_monitoring(&self) {
+        if let Some(port) = self.monitor.port.get() {
+            port.close();
+        }
+    }
+
+    fn start_clients(self: &Arc<Server>) -> Result<(), StartError> {
         let options = self.options();
         let (listener, address) =
             listen(&options.host, options.port).map_err(StartError::Listen)?;
@@ -214,15 +247,14 @@ impl Server {
                 reactor.core().listen(CLIENT_LISTENER, l)?;
             }
             let server = self.clone();
-            let thread = std::thread::Builder::new().name(format!("reactor-{index}")).spawn(
-                move || {
+            let thread =
+                std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
                     let mut worker = Worker::new(server.clone(), index);
                     if let Err(e) = reactor.run(&mut worker) {
                         // Only a poll that fails for good ends here: its connections are lost.
                         server.log.errorf(format_args!("Reactor {index} failed: {e}"));
                     }
-                },
-            )?;
+                })?;
             self.threads.lock().push(thread);
         }
         self.log.noticef(format_args!("{}", banner::READY));
@@ -259,6 +291,11 @@ impl Server {
         vec![self.global.clone(), self.system.clone()]
     }
 
+    /// The account with that name.
+    pub fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts().into_iter().find(|a| a.name == name)
+    }
+
     /// Whether that is the system account.
     pub fn is_system_account(&self, account: &Account) -> bool {
         account.id == self.system.id
@@ -267,6 +304,21 @@ impl Server {
     /// Where clients connect to.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address.get().copied()
+    }
+
+    /// Where monitoring is served, if it is.
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.monitor.port.get().map(|port| port.address)
+    }
+
+    /// When the options in force were loaded.
+    pub fn configured(&self) -> SystemTime {
+        self.start
+    }
+
+    /// Whether clients can connect.
+    pub fn is_ready(&self) -> bool {
+        self.address.get().is_some() && !self.is_lame_duck() && !self.is_shutting_down()
     }
 
     /// The next id of a connection of any kind.
@@ -353,14 +405,26 @@ impl Server {
             details: client.details(),
             reason,
             stop: SystemTime::now(),
+            pending_bytes: client.egress.pending_bytes(),
             subscriptions,
         };
-        self.closed.lock().push(entry);
+        self.closed.lock().push(Arc::new(entry));
     }
 
-    /// The open client connections.
+    /// The open client connections, by id. They are taken a few at a time, so that a connection
+    /// that opens or closes never waits for all of them; one that does so meanwhile may be missing.
     pub fn clients(&self) -> Vec<Arc<ClientShared>> {
-        self.clients.lock().values().cloned().collect()
+        let mut all: Vec<Arc<ClientShared>> = Vec::new();
+        loop {
+            let from = all.last().map_or(Bound::Unbounded, |c| Bound::Excluded(c.cid));
+            let clients = self.clients.lock();
+            let before = all.len();
+            let rest = clients.range((from, Bound::Unbounded));
+            all.extend(rest.take(CLIENTS_AT_A_TIME).map(|(_, c)| c.clone()));
+            if all.len() - before < CLIENTS_AT_A_TIME {
+                return all;
+            }
+        }
     }
 
     /// The open client connection with that id.
@@ -373,9 +437,9 @@ impl Server {
         self.clients.lock().len()
     }
 
-    /// Looks at the ring of closed connections.
-    pub fn with_closed<R>(&self, f: impl FnOnce(&ClosedRing<ClosedClient>) -> R) -> R {
-        f(&self.closed.lock())
+    /// The last closed client connections, oldest first.
+    pub fn closed_clients(&self) -> Vec<Arc<ClosedClient>> {
+        self.closed.lock().iter().cloned().collect()
     }
 
     /// Closes a client connection from any thread.
@@ -406,6 +470,7 @@ impl Server {
         }
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
+        self.close_monitoring();
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::Shutdown);
         }
@@ -446,16 +511,18 @@ impl Server {
         }
         self.log.noticef(format_args!("Closing existing clients"));
         let mut clients = self.clients();
-        let budget =
-            match options.lame_duck_duration.checked_sub(options.lame_duck_grace_period) {
-                Some(d) if !d.is_zero() => d,
-                _ => Duration::from_secs(1),
-            };
+        let budget = match options.lame_duck_duration.checked_sub(options.lame_duck_grace_period) {
+            Some(d) if !d.is_zero() => d,
+            _ => Duration::from_secs(1),
+        };
         let count = clients.len().max(1);
-        let interval_ns =
-            (budget.as_nanos() as u64 / count as u64).clamp(1, Duration::from_secs(1).as_nanos() as u64);
-        let batch =
-            if budget.as_nanos() < count as u128 { count / (budget.as_nanos().max(1) as usize) } else { 1 };
+        let interval_ns = (budget.as_nanos() as u64 / count as u64)
+            .clamp(1, Duration::from_secs(1).as_nanos() as u64);
+        let batch = if budget.as_nanos() < count as u128 {
+            count / (budget.as_nanos().max(1) as usize)
+        } else {
+            1
+        };
         while !clients.is_empty() {
             let at = clients.len().saturating_sub(batch.max(1));
             for client in clients.drain(at..) {

@@ -16,6 +16,7 @@ pub mod stree;
 pub mod subject;
 mod subscription;
 mod token;
+pub mod transform;
 mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};
