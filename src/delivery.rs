@@ -141,9 +141,7 @@ pub trait Link: Send + Sync {
 /// Whether a plain subscription of a link gets a message of that origin (spec 05 §4.1).
 pub fn link_takes(origin: &Origin<'_>, link: &dyn Link, subject: &[u8]) -> bool {
     match link.kind() {
-        Kind::Router => {
-            origin.kind != Kind::Router && !(origin.kind == Kind::Leaf && origin.spoke)
-        }
+        Kind::Router => origin.kind != Kind::Router && !(origin.kind == Kind::Leaf && origin.spoke),
         Kind::Leaf => {
             let other = !(origin.kind == Kind::Leaf && origin.id == link.id());
             let hop = origin.kind != Kind::Router || link.is_hub() || subject.starts_with(b"_R_.");
@@ -294,8 +292,15 @@ impl Fanout {
         for sub in matched.plain() {
             match &sub.to {
                 Destination::Client(client) => {
-                    any |=
-                        self.to_client(stager, account, sub, client, origin, message, &mut *share);
+                    any |= self.serve_client(
+                        stager,
+                        account,
+                        sub,
+                        client,
+                        origin,
+                        message,
+                        &mut *share,
+                    );
                 }
                 Destination::Internal(sink) => {
                     any |= !sub.is_closed() && sink.deliver(sub, origin, message);
@@ -308,7 +313,7 @@ impl Fanout {
             }
         }
         for group in matched.queues() {
-            any |= self.to_queue_group(stager, account, group, origin, message, &mut *share);
+            any |= self.serve_queue_group(stager, account, group, origin, message, &mut *share);
         }
         if !self.links.is_empty() {
             for target in std::mem::take(&mut self.links) {
@@ -332,7 +337,7 @@ impl Fanout {
     }
 
     /// One member of the group gets the message (spec 01 §5.9, spec 05 §4.2).
-    fn to_queue_group(
+    fn serve_queue_group(
         &mut self,
         stager: &mut Stager,
         account: &Account,
@@ -354,8 +359,15 @@ impl Fanout {
             let sub = &members[at];
             match &sub.to {
                 Destination::Client(client) => {
-                    let sent =
-                        self.to_client(stager, account, sub, client, origin, message, &mut *share);
+                    let sent = self.serve_client(
+                        stager,
+                        account,
+                        sub,
+                        client,
+                        origin,
+                        message,
+                        &mut *share,
+                    );
                     if sent {
                         return true;
                     }
@@ -408,7 +420,7 @@ impl Fanout {
     /// Stages the message for a client, unless the subscription does not take it.
     #[allow(clippy::too_many_arguments)] // One hot function: a struct would only be taken apart.
     #[inline]
-    fn to_client(
+    fn serve_client(
         &mut self,
         stager: &mut Stager,
         account: &Account,

@@ -213,8 +213,7 @@ fn write_ports_file(
         monitoring: urls("http", server.monitor_address()),
         ..Ports::default()
     };
-    let path =
-        ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
+    let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
     ports_file::write(&path, &ports)?;
     Ok(Some(path))
 }

@@ -124,14 +124,20 @@ impl Service for Worker {
         ));
     }
 
-    fn input(
-        &mut self,
-        conn: &mut Connection,
-        io: &mut Io<'_>,
-        input: &mut Input<'_>,
-    ) -> Taken {
+    fn input(&mut self, conn: &mut Connection, io: &mut Io<'_>, input: &mut Input<'_>) -> Taken {
         match conn {
             Connection::Client(c) => c.input(&mut self.fanout, &mut self.traffic, io, input),
+        }
+    }
+
+    fn secured(
+        &mut self,
+        conn: &mut Connection,
+        _io: &mut Io<'_>,
+        _session: &eventloop::rustls::CommonState,
+    ) {
+        match conn {
+            Connection::Client(_) => {}
         }
     }
 

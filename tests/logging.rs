@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,6 +77,10 @@ fn every_level_reaches_the_destination_with_its_label() {
     let expected = "[INF] This is a Notice\n[WRN] This is a Warning\n[ERR] This is an Error\n\
                     [DBG] This is a Debug\n[TRC] This is a Trace\n[FTL] This is a Fatal\n";
     assert_eq!(out.take(), expected);
+    logger.set_levels(false, false, false);
+    logger.debugf(format_args!("This Debug should not be logged"));
+    logger.tracef(format_args!("This Trace should not be logged"));
+    assert_eq!(out.take(), "");
 }
 
 #[test]
@@ -108,6 +113,52 @@ fn switches_follow_the_options() {
     (options.debug, options.trace, options.trace_verbose) = (false, false, false);
     logger.configure(&options).expect("opens");
     assert!(!logger.debug_enabled() && !logger.trace_enabled());
+}
+
+/// Set for a process in which a test of stderr is to log instead of looking on.
+const CHILD: &str = "NATS_LOG_TEST_CHILD";
+
+/// Runs the calling test again in a process of its own, where it logs to stderr with the given
+/// options; returns that process's id and what it wrote. None in the child itself.
+fn stderr_of_child(test: &str, options: &LogOptions) -> Option<(u32, String)> {
+    if std::env::var_os(CHILD).is_some() {
+        let logger = configured(options);
+        logger.noticef(format_args!("foo"));
+        logger.debugf(format_args!("foo {}", "bar"));
+        logger.tracef(format_args!("foo"));
+        return None;
+    }
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, "1");
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().expect("started");
+    let id = child.id();
+    let output = child.wait_with_output().expect("waited for");
+    assert!(output.status.success());
+    Some((id, String::from_utf8(output.stderr).expect("text")))
+}
+
+#[test]
+fn stderr_gets_plain_lines_when_it_is_no_terminal() {
+    let test = "stderr_gets_plain_lines_when_it_is_no_terminal";
+    if let Some((pid, text)) = stderr_of_child(test, &LogOptions::default()) {
+        assert_eq!(text, format!("[{pid}] [INF] foo\n"));
+    }
+}
+
+#[test]
+fn stderr_gets_time_debug_and_trace_when_asked_for() {
+    let test = "stderr_gets_time_debug_and_trace_when_asked_for";
+    let options = LogOptions { logtime: true, debug: true, trace: true, ..LogOptions::default() };
+    let Some((pid, text)) = stderr_of_child(test, &options) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    let endings = [" [INF] foo", " [DBG] foo bar", " [TRC] foo"];
+    assert_eq!(lines.len(), endings.len());
+    for (line, ending) in lines.iter().zip(endings) {
+        let rest = line.strip_prefix(&format!("[{pid}] ")).expect("the process id");
+        let stamp = rest.strip_suffix(ending).expect("label and message");
+        assert_eq!(stamp.len(), "2006/01/02 15:04:05.000000".len());
+    }
 }
 
 #[test]
@@ -224,6 +275,9 @@ fn limit_count_and_switches_survive_reopening() {
     logger.reopen().expect("opens");
     assert!(read(&path).ends_with("File log re-opened\n"));
     assert!(logger.trace_enabled() && logger.trace_verbose_enabled());
+    logger.set_levels(true, false, false);
+    logger.reopen().expect("opens");
+    assert!(logger.debug_enabled() && !logger.trace_enabled(), "set apart from the options");
     for fill in ["A", "B", "C", "D"] {
         logger.noticef(format_args!("{}", fill.repeat(800)));
     }

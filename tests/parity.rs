@@ -66,7 +66,11 @@ fn locate(path: &str) -> Option<(PathBuf, String)> {
     }
     let mut segments: Vec<&str> = place.split("::").collect();
     let package = segments.remove(0);
-    let source = if package == "nats_server" { root().join("src") } else { root().join(package).join("src") };
+    let source = if package == "nats_server" {
+        root().join("src")
+    } else {
+        root().join(package).join("src")
+    };
     // The last segments may be modules inside a file.
     for inline in 0..=segments.len() {
         let path = segments[..segments.len() - inline].join("/");

@@ -81,6 +81,9 @@ pub enum HandOver {
     Written,
     /// This much is pending now.
     Pending(usize),
+    /// This much is pending, and only the owner can write it: the caller is the owner and does so
+    /// at its next opportunity, or has left it a note.
+    Owner(usize),
     /// The limit of pending bytes was exceeded by this hand-over: the connection is a slow consumer
     /// and has been closed to further output. Said to exactly one caller.
     SlowConsumer,
@@ -281,12 +284,14 @@ impl Egress {
     }
 
     /// Takes over `staged` (left empty) of `bytes` bytes, and writes if nobody else is at it and
-    /// `write` is set. Otherwise the owner is told to. Written buffers go to `recycle`.
+    /// `write` is set. Otherwise the owner is to do it: `owned` says that the caller is the owner, so
+    /// that no note is needed. Written buffers go to `recycle`.
     pub fn hand_over(
         &self,
         staged: &mut Staged,
         bytes: usize,
         write: bool,
+        owned: bool,
         now: u64,
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> HandOver {
@@ -346,6 +351,9 @@ impl Egress {
         if idle && !q.flush_noted {
             q.flush_noted = true;
             drop(q);
+            if owned {
+                return HandOver::Owner(before + bytes);
+            }
             self.owner.note(Note::Flush(self.token));
         }
         outcome
@@ -620,6 +628,17 @@ impl Egress {
     /// held back for it again until its queue has been empty.
     pub fn mark_lagging(&self) {
         self.lagging.store(true, Ordering::Relaxed);
+    }
+
+    /// A transport's write failed: the connection is broken.
+    pub(crate) fn mark_broken(&self) {
+        let mut q = self.queue.lock();
+        q.broken = true;
+        self.refuse(&mut q);
+        if !q.close_noted {
+            q.close_noted = true;
+            self.owner.note(Note::Close(self.token));
+        }
     }
 
     /// Whether a write failed.

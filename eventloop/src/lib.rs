@@ -12,6 +12,7 @@ mod pool;
 mod reactor;
 mod stage;
 mod timer;
+mod tls;
 
 pub use egress::{
     Chunk, DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Staged,
@@ -23,6 +24,7 @@ pub use pool::{BLOCK_BYTES, Block, Pool};
 pub use reactor::{
     Cause, Core, DeadlineAction, Input, Io, ListenerId, Reactor, Service, Slots, Taken,
 };
+pub use rustls;
 pub use stage::{STAGING_BUDGET_BYTES, Stage, Stager};
 pub use timer::TimerWheel;
 

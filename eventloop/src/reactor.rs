@@ -11,11 +11,14 @@
 //! one slow reader cannot throttle a publisher.
 
 use crate::Token;
-use crate::egress::{DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits};
+use crate::egress::{
+    DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, WriteMode,
+};
 use crate::mailbox::{Mailbox, Note, Sender};
 use crate::pool::{BLOCK_BYTES, Block};
 use crate::stage::{STAGING_BUDGET_BYTES, Stager};
 use crate::timer::TimerWheel;
+use crate::tls::{Tls, TlsWrite};
 use bytes::Bytes;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
@@ -62,6 +65,8 @@ pub enum Cause {
     Eof,
     /// A read failed.
     Read(io::Error),
+    /// The peer broke the TLS protocol, or its certificate was refused.
+    Tls(rustls::Error),
     /// A write failed.
     Write,
     /// More output pending than allowed.
@@ -145,6 +150,8 @@ pub struct Taken {
     /// Set when the input was left early although it holds more commands: it is given again, with
     /// what has arrived meanwhile, as soon as the connection is not held.
     pub more: bool,
+    /// Set when TLS begins with the bytes that were not used.
+    pub secure: bool,
 }
 
 /// The application on one reactor: state machines and their effects. All methods run on the
@@ -167,6 +174,8 @@ pub trait Service: Sized {
     fn accept_failed(&mut self, listener: ListenerId, error: &io::Error, pause: Duration);
     /// Bytes arrived.
     fn input(&mut self, conn: &mut Self::Conn, io: &mut Io<'_>, input: &mut Input<'_>) -> Taken;
+    /// The TLS handshake that [`Io::start_tls`] began has ended well.
+    fn secured(&mut self, conn: &mut Self::Conn, io: &mut Io<'_>, session: &rustls::CommonState);
     /// A timer of the connection came due. Timers fire at or after the tick they were armed for;
     /// one that no longer matters is ignored or armed again.
     fn timer(&mut self, conn: &mut Self::Conn, io: &mut Io<'_>, kind: u8);
@@ -215,6 +224,7 @@ struct Entry<C> {
     readable: bool,
     held: Option<Box<Held>>,
     drain_until: u64,
+    tls: Option<Box<Tls>>,
     /// Armed timers: kind and tick.
     armed: SmallVec<[(u8, u64); 2]>,
 }
@@ -241,6 +251,7 @@ pub struct Io<'a> {
     egress: &'a Arc<Egress>,
     close: Option<bool>,
     arm: SmallVec<[(u8, u64); 2]>,
+    start_tls: Option<rustls::Connection>,
     hand_over: HandOverLog,
 }
 
@@ -268,6 +279,18 @@ impl Io<'_> {
     /// Whether the connection is to be closed.
     pub fn is_closing(&self) -> bool {
         self.close.is_some()
+    }
+
+    /// Puts TLS between the socket and the state machine, from the bytes on that are not used yet.
+    /// What has been staged before goes out in the clear.
+    pub fn start_tls(&mut self, session: rustls::Connection) {
+        self.hand_over_now();
+        self.start_tls = Some(session);
+    }
+
+    /// Whether TLS begins after this call: the bytes that follow are not for the state machine.
+    pub fn is_starting_tls(&self) -> bool {
+        self.start_tls.is_some()
     }
 
     /// Arms timer `kind` (below 250) to fire `after_ms` from now.
@@ -410,11 +433,12 @@ impl<S: Service> Core<S> {
             egress: &egress,
             close: None,
             arm: SmallVec::new(),
+            start_tls: None,
             hand_over: HandOverLog::default(),
         };
         let conn = make(&mut io);
         io.hand_over_now();
-        let (close, arm) = (io.close, std::mem::take(&mut io.arm));
+        let (close, arm, tls) = (io.close, std::mem::take(&mut io.arm), io.start_tls.take());
         self.conns.insert(Entry {
             generation: token.generation,
             conn: Some(conn),
@@ -427,14 +451,19 @@ impl<S: Service> Core<S> {
             readable: false,
             held: None,
             drain_until: 0,
+            tls: None,
             armed: SmallVec::new(),
         });
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
         }
+        if let Some(session) = tls {
+            self.start_tls(token, session, Vec::new());
+        }
         if close.is_some() {
             self.arm(token, KIND_DRAIN, self.now);
         }
+        self.flush_own();
         Ok(token)
     }
 
@@ -495,7 +524,7 @@ impl<S: Service> Core<S> {
         &mut self,
         service: &mut S,
         token: Token,
-        f: impl FnOnce(&mut S, &mut S::Conn, &mut Io<'_>, &Arc<TcpStream>) -> R,
+        f: impl FnOnce(&mut S, &mut S::Conn, &mut Io<'_>, Option<&rustls::CommonState>) -> R,
     ) -> Option<R> {
         let entry =
             self.conns.get_mut(token.key as usize).filter(|e| e.generation == token.generation)?;
@@ -506,9 +535,11 @@ impl<S: Service> Core<S> {
             egress: &entry.egress,
             close: None,
             arm: SmallVec::new(),
+            start_tls: None,
             hand_over: HandOverLog::default(),
         };
-        let result = f(service, conn, &mut io, &entry.socket);
+        let session = entry.tls.as_ref().map(|t| &**t.session());
+        let result = f(service, conn, &mut io, session);
         if io.close.is_some()
             || io.stager.staged_bytes() > OWN_HAND_OVER_BYTES
             || !io.hand_over.heavy.is_empty()
@@ -517,9 +548,14 @@ impl<S: Service> Core<S> {
         }
         let (close, arm, log) =
             (io.close, std::mem::take(&mut io.arm), std::mem::take(&mut io.hand_over));
+        let tls = io.start_tls.take();
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
         }
+        if let Some(session) = tls {
+            self.start_tls(token, session, Vec::new());
+        }
+        self.flush_own();
         if let Some(flush) = close {
             self.begin_close(service, token, Cause::Requested, flush);
         } else if !log.heavy.is_empty() {
@@ -601,10 +637,22 @@ impl<S: Service> Core<S> {
             egress: &entry.egress,
             close: Some(flush),
             arm: SmallVec::new(),
+            start_tls: None,
             hand_over: HandOverLog::default(),
         };
         service.closed(conn, &mut io, cause);
         io.hand_over_now();
+        if let Some(tls) = &mut entry.tls {
+            let pool = &mut self.stager.pool;
+            if flush {
+                tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v));
+                tls.close_notify();
+            }
+            // An alert tells the peer why, where the socket still takes it.
+            tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v));
+        }
+        self.flush_own();
+        let Some(entry) = self.entry(token) else { return };
         if flush && !entry.egress.is_closed() && entry.egress.pending_bytes() > 0 {
             // The write deadline ends a drain that makes no progress.
             entry.drain_until = now + DRAIN_LIMIT_TICKS;
@@ -640,6 +688,24 @@ impl<S: Service> Core<S> {
         }
     }
 
+    fn start_tls(&mut self, token: Token, session: rustls::Connection, replay: Vec<u8>) {
+        let Some(entry) = self.entry(token) else { return };
+        let mut tls = Tls::new(session);
+        tls.replay(replay);
+        entry.egress.set_mode(WriteMode::Owner);
+        entry.tls = Some(Box::new(tls));
+        entry.readable = true;
+        self.flush(token);
+        self.make_ready(token);
+    }
+
+    /// Writes for the connections of this reactor whose transport only it may use.
+    fn flush_own(&mut self) {
+        while let Some(token) = self.stager.to_flush.pop() {
+            self.flush(token);
+        }
+    }
+
     fn flush(&mut self, token: Token) {
         let now = self.now;
         let Some(entry) =
@@ -648,7 +714,15 @@ impl<S: Service> Core<S> {
             return;
         };
         let pool = &mut self.stager.pool;
-        entry.egress.flush(now, &mut |v| pool.put_staging(v));
+        let Some(tls) = &mut entry.tls else {
+            entry.egress.flush(now, &mut |v| pool.put_staging(v));
+            return;
+        };
+        match tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v)) {
+            TlsWrite::Done => {}
+            TlsWrite::Full => entry.egress.mark_blocked(now),
+            TlsWrite::Broken => entry.egress.mark_broken(),
+        }
     }
 
     fn write_deadline(&mut self, service: &mut S, token: Token) {
@@ -733,13 +807,20 @@ impl<S: Service> Core<S> {
         let feed_carried = std::mem::take(&mut entry.carry_more);
         let wanted = entry.wanted;
         let socket = entry.socket.clone();
+        let secured = entry.tls.is_some();
+        if secured && !feed_carried && !self.pull_tls(service, token) {
+            if let Some(entry) = self.entry(token) {
+                entry.carry = carry;
+            }
+            return;
+        }
         if carried > BLOCK_BYTES || (wanted > BLOCK_BYTES && !feed_carried) {
             // A payload larger than a block is gathered in a buffer of its own, which grows with
             // what has really arrived, and is then shared as it is.
             if !feed_carried {
                 let limit = wanted.max(carried + 1).min((carried * 2).max(BLOCK_BYTES));
                 carry.resize(limit, 0);
-                let read = (&*socket).read(&mut carry[carried..]);
+                let read = self.read_some(token, &socket, &mut carry[carried..]);
                 let n = self.read_result(service, token, read, limit - carried);
                 carry.truncate(carried + n.unwrap_or(0));
                 if carry.len() < wanted || n.is_none() {
@@ -767,7 +848,7 @@ impl<S: Service> Core<S> {
         let mut n = 0;
         if !(feed_carried && carried == room.len()) {
             let offered = room.len() - carried;
-            let read = (&*socket).read(&mut room[carried..]);
+            let read = self.read_some(token, &socket, &mut room[carried..]);
             match self.read_result(service, token, read, offered) {
                 Some(got) => n = got,
                 None if feed_carried && self.entry(token).is_some_and(|e| e.conn.is_some()) => {}
@@ -792,6 +873,66 @@ impl<S: Service> Core<S> {
         self.stager.pool.put_block(block);
     }
 
+    /// Reads from the socket, or plaintext from the TLS session.
+    fn read_some(
+        &mut self,
+        token: Token,
+        mut socket: &TcpStream,
+        into: &mut [u8],
+    ) -> io::Result<usize> {
+        match self.entry(token).and_then(|e| e.tls.as_mut()) {
+            Some(tls) => tls.read(into),
+            None => socket.read(into),
+        }
+    }
+
+    /// Takes TLS records off the socket. `false` if there is no plaintext to go on with.
+    fn pull_tls(&mut self, service: &mut S, token: Token) -> bool {
+        let Some(entry) = self.entry(token) else { return false };
+        let Some(tls) = &mut entry.tls else { return false };
+        if tls.has_plaintext() {
+            return true;
+        }
+        match tls.pull(&entry.socket) {
+            Ok(n) => {
+                if n == 0 && !tls.has_plaintext() {
+                    self.begin_close(service, token, Cause::Eof, true);
+                    return false;
+                }
+                let established = tls.just_established();
+                self.flush(token);
+                if established {
+                    self.run(service, token, |service, conn, io, session| {
+                        if let Some(session) = session {
+                            service.secured(conn, io, session);
+                        }
+                    });
+                    // What was queued during the handshake can be encrypted now.
+                    self.flush(token);
+                }
+                // The session takes one piece at a time; the socket may hold more, or its end.
+                self.make_ready(token);
+                self.entry(token).and_then(|e| e.tls.as_mut()).is_some_and(|t| t.has_plaintext())
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                entry.readable = tls.has_replay();
+                false
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                self.make_ready(token);
+                false
+            }
+            Err(e) => {
+                let cause = match e.downcast::<rustls::Error>() {
+                    Ok(e) => Cause::Tls(e),
+                    Err(e) => Cause::Read(e),
+                };
+                self.begin_close(service, token, cause, false);
+                false
+            }
+        }
+    }
+
     /// Interprets a read: the bytes it brought, or nothing to process.
     fn read_result(
         &mut self,
@@ -808,14 +949,18 @@ impl<S: Service> Core<S> {
             Ok(n) => {
                 if n == offered {
                     self.make_ready(token);
-                } else if let Some(entry) = self.entry(token) {
+                } else if let Some(entry) = self.entry(token)
+                    && entry.tls.is_none()
+                {
                     // A short read has emptied the socket: the next bytes make a new event.
                     entry.readable = false;
                 }
                 Some(n)
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(entry) = self.entry(token) {
+                if let Some(entry) = self.entry(token)
+                    && entry.tls.is_none()
+                {
                     entry.readable = false;
                 }
                 None
@@ -836,6 +981,13 @@ impl<S: Service> Core<S> {
         let Some(taken) = taken else { return };
         let rest = input.bytes.get(taken.used..).unwrap_or_default();
         let Some(entry) = self.entry(token) else { return };
+        if taken.secure
+            && let Some(tls) = &mut entry.tls
+        {
+            // The rest is the peer's side of the handshake.
+            tls.replay(rest.to_vec());
+            return self.make_ready(token);
+        }
         entry.wanted = taken.wanted;
         if !rest.is_empty() {
             let mut carry = Vec::new();
@@ -995,6 +1147,7 @@ impl<S: Service> Reactor<S> {
                 core.fire(service, timer);
             }
             core.stager.hand_over(core.now, None, |_, _| {});
+            core.flush_own();
             service.pass_ended();
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! No lock is taken while staging. A stage is found through a table indexed by the destination's
 //! slot; its buffer comes from the thread's pool and normally goes back there right after the write.
 
+use crate::Token;
 use crate::egress::{Chunk, Egress, HandOver, Staged};
 use crate::mailbox::Mailbox;
 use crate::pool::Pool;
@@ -64,6 +65,8 @@ pub struct Stager {
     stages: Vec<Stage>,
     staged_bytes: usize,
     mailbox: Option<Arc<Mailbox>>,
+    /// Connections of this reactor whose transport has something to write.
+    pub(crate) to_flush: Vec<Token>,
     /// The time noted for what is handed over, in nanoseconds since the epoch. Whoever runs the
     /// thread keeps it up to date; a reactor does so every pass.
     pub wall_nanos: u64,
@@ -79,6 +82,7 @@ impl Stager {
             stages: Vec::new(),
             staged_bytes: 0,
             mailbox,
+            to_flush: Vec::new(),
             wall_nanos: 0,
             pool: Pool::new(),
         }
@@ -172,10 +176,20 @@ impl Stager {
         if bytes == 0 {
             return HandOver::Written;
         }
-        let write =
-            !wide || self.mailbox.as_ref().is_some_and(|m| Arc::ptr_eq(m, stage.egress.owner()));
+        let owned = self.mailbox.as_ref().is_some_and(|m| Arc::ptr_eq(m, stage.egress.owner()));
+        let write = !wide || owned;
         stage.egress.count_delivered(stage.messages, stage.message_bytes, self.wall_nanos);
         let pool = &mut self.pool;
-        stage.egress.hand_over(&mut stage.chunks, bytes, write, now, &mut |v| pool.put_staging(v))
+        let outcome =
+            stage.egress.hand_over(&mut stage.chunks, bytes, write, owned, now, &mut |v| {
+                pool.put_staging(v);
+            });
+        match outcome {
+            HandOver::Owner(pending) if owned => {
+                self.to_flush.push(stage.egress.token());
+                HandOver::Pending(pending)
+            }
+            outcome => outcome,
+        }
     }
 }

@@ -20,8 +20,9 @@ impl Service for Idle {
     fn accepted(&mut self, _: &mut Core<Self>, _: ListenerId, _: TcpStream, _: SocketAddr) {}
     fn accept_failed(&mut self, _: ListenerId, _: &io::Error, _: Duration) {}
     fn input(&mut self, (): &mut (), _: &mut Io<'_>, input: &mut Input<'_>) -> Taken {
-        Taken { used: input.bytes().len(), wanted: 1, more: false }
+        Taken { used: input.bytes().len(), wanted: 1, more: false, secure: false }
     }
+    fn secured(&mut self, (): &mut (), _: &mut Io<'_>, _: &eventloop::rustls::CommonState) {}
     fn timer(&mut self, (): &mut (), _: &mut Io<'_>, _: u8) {}
     fn write_deadline(&mut self, (): &mut (), _: usize, _: usize, _: bool) -> DeadlineAction {
         DeadlineAction::Close
@@ -57,7 +58,7 @@ fn egress(limits: Limits) -> (Egress, StdStream) {
 fn give(egress: &Egress, bytes: Vec<u8>, now: u64) -> HandOver {
     let n = bytes.len();
     let mut staged: Staged = [Chunk::Owned(bytes)].into_iter().collect();
-    egress.hand_over(&mut staged, n, true, now, &mut |_| {})
+    egress.hand_over(&mut staged, n, true, false, now, &mut |_| {})
 }
 
 /// Fills the socket until it takes no more.
@@ -79,7 +80,7 @@ fn an_idle_queue_writes_at_once_and_gives_the_buffer_back() {
     let mut staged: Staged =
         [Chunk::Owned(b"one ".to_vec()), Chunk::Shared("two".into())].into_iter().collect();
     let mut recycled = Vec::new();
-    let outcome = egress.hand_over(&mut staged, 7, true, 0, &mut |v| recycled.push(v));
+    let outcome = egress.hand_over(&mut staged, 7, true, false, 0, &mut |v| recycled.push(v));
     assert_eq!(outcome, HandOver::Written);
     assert_eq!(recycled, [b"one ".to_vec()]);
     assert!(staged.is_empty());

@@ -1,1 +1,27 @@
 //! Storage and engines of JetStream, free of sockets and threads of their own.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+#[cfg(test)]
+mod conformance;
+pub mod consumer;
+pub mod deletes;
+pub mod disk;
+pub mod duration;
+pub mod error;
+pub mod filestore;
+pub mod filter;
+pub mod gojson;
+pub mod headers;
+pub mod markers;
+pub mod memstore;
+pub mod message;
+pub mod schedules;
+pub mod seqset;
+pub mod store;
+pub mod time;
+pub mod timewheel;
+pub mod ttl;
+pub mod types;
+pub mod varint;

@@ -23,7 +23,7 @@ pub use crate::error::ParseError;
 
 use crate::error::snippet;
 use crate::line::{Args, Frame, Line, frame_payload, is_blank, parse_size, scan_line, word_end};
-use crate::state::{ClientVerb, State, Walk, walk_client_verb};
+use crate::state::{ClientVerb, State, Walk, common_client_verb, walk_client_verb};
 
 /// `max_payload` value that means unlimited.
 pub const UNLIMITED_PAYLOAD: i64 = -1;
@@ -84,10 +84,11 @@ pub enum Op<'a> {
     Info(&'a [u8]),
     /// HMSG: counts as an empty message to the empty subject (spec 01 §2.8).
     EmptyHmsg,
-    /// The control line of a publication whose payload is not complete, given
-    /// once and only to pedantic clients. The reference checks such a subject
-    /// twice at this point and not again when the payload is there, where
-    /// [`Pub::announced`] tells that this happened.
+    /// The control line of a publication whose payload is not complete or not
+    /// terminated, given once and only to pedantic clients. The subject is to
+    /// be checked at this point, twice if [`PubLine::repeated`], and not again
+    /// when the payload is there, where [`Pub::announced`] tells that this
+    /// happened.
     PubLine(PubLine<'a>),
 }
 
@@ -118,7 +119,7 @@ pub struct Pub<'a> {
     pub arg: &'a [u8],
 }
 
-/// The control line of a publication whose payload is not complete.
+/// The control line of a publication without a proper payload so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PubLine<'a> {
     /// The subject, unchecked.
@@ -127,6 +128,9 @@ pub struct PubLine<'a> {
     pub reply: &'a [u8],
     /// Whether the verb was HPUB.
     pub is_hpub: bool,
+    /// Whether the payload is merely not complete: the reference then judges
+    /// the line twice (spec 01 §2.4).
+    pub repeated: bool,
     /// The raw argument, for traces.
     pub arg: &'a [u8],
 }
@@ -275,7 +279,11 @@ impl Parser {
         if limits.auth_pending && !first.eq_ignore_ascii_case(&b'c') {
             return Err(ParseError::AuthRequired);
         }
-        match walk_client_verb(rest) {
+        let walk = match common_client_verb(rest) {
+            Some((verb, len)) => Walk::Verb(verb, len),
+            None => walk_client_verb(rest),
+        };
+        match walk {
             Walk::Partial => Ok(Step::Wait),
             Walk::Unexpected { state, index } => Err(self.unexpected(state, *pos + index, buf)),
             Walk::Verb(verb, len) => {
@@ -335,7 +343,7 @@ impl Parser {
         };
         let op = match verb {
             ClientVerb::Pub | ClientVerb::Hpub | ClientVerb::Hmsg => {
-                return self.publication(verb, arg, end, buf, *pos, limits);
+                return self.publication(verb, arg, end, buf, pos, limits);
             }
             ClientVerb::Sub => subscribe(arg)?,
             ClientVerb::Unsub => unsubscribe(arg)?,
@@ -359,46 +367,54 @@ impl Parser {
         arg: &'a [u8],
         line_end: usize,
         buf: &'a [u8],
-        pos: usize,
+        pos: &mut usize,
         limits: &Limits,
     ) -> Result<Step<'a>, ParseError> {
-        let mut size = 0;
-        let mut line = None;
-        if verb != ClientVerb::Hmsg {
-            let is_hpub = verb == ClientVerb::Hpub;
-            if is_hpub && !limits.headers {
+        let is_hpub = verb == ClientVerb::Hpub;
+        let args = match verb {
+            ClientVerb::Hmsg => PubArgs::NONE,
+            ClientVerb::Hpub if !limits.headers => {
                 return Err(ParseError::HeadersNotSupported { arg: arg.into() });
             }
-            let args = PubArgs::parse(arg, is_hpub)?;
-            size = args.size;
-            if over_payload_limit(size, limits.max_payload) {
-                return Err(ParseError::MaxPayload {
-                    arg: arg.into(),
-                    is_hpub,
-                    size,
-                    limit: limits.max_payload,
-                    header_len: args.header_len,
-                    payload_start: line_end,
-                });
-            }
-            line = Some(PubLine { subject: args.subject, reply: args.reply, is_hpub, arg });
+            _ => PubArgs::parse(arg, is_hpub)?,
+        };
+        if verb != ClientVerb::Hmsg && over_payload_limit(args.size, limits.max_payload) {
+            return Err(ParseError::MaxPayload {
+                arg: arg.into(),
+                is_hpub,
+                size: args.size,
+                limit: limits.max_payload,
+                header_len: args.header_len,
+                payload_start: line_end,
+            });
         }
         self.announced = false;
+        let repeated = match frame_payload(buf, line_end, args.size) {
+            Frame::Complete { payload, payload_crlf, end } => {
+                *pos = end;
+                self.phase = Phase::Start;
+                let framed = Framed { payload, payload_crlf, payload_start: line_end };
+                return Ok(Step::Done(args.into_op(verb, arg, framed, false)));
+            }
+            Frame::Incomplete { .. } => true,
+            Frame::Unterminated { .. } => false,
+        };
         self.phase = Phase::Payload {
             verb,
             arg_len: saturate(arg.len()),
-            line_len: saturate(line_end - pos),
-            size,
+            line_len: saturate(line_end - *pos),
+            size: args.size,
         };
-        match (line, frame_payload(buf, line_end, size)) {
-            (Some(line), Frame::Incomplete { .. }) if limits.pedantic => {
-                self.announced = true;
-                Ok(Step::Done(Op::PubLine(line)))
-            }
-            _ => Ok(Step::Again),
+        if !limits.pedantic || verb == ClientVerb::Hmsg {
+            return Ok(Step::Again);
         }
+        self.announced = true;
+        let PubArgs { subject, reply, .. } = args;
+        Ok(Step::Done(Op::PubLine(PubLine { subject, reply, is_hpub, repeated, arg })))
     }
 
+    /// Completes a publication whose line was judged before. Its arguments are
+    /// split again, because only offsets outlast a read.
     fn payload<'a>(
         &mut self,
         verb: ClientVerb,
@@ -409,35 +425,22 @@ impl Parser {
         pos: &mut usize,
     ) -> Result<Step<'a>, ParseError> {
         let payload_start = pos.saturating_add(line_len as usize);
-        let (payload, payload_crlf, end) = match frame_payload(buf, payload_start, size) {
-            Frame::Complete { payload, payload_crlf, end } => (payload, payload_crlf, end),
+        let (framed, end) = match frame_payload(buf, payload_start, size) {
+            Frame::Complete { payload, payload_crlf, end } => {
+                (Framed { payload, payload_crlf, payload_start }, end)
+            }
             Frame::Incomplete { .. } => return Ok(Step::Wait),
             Frame::Unterminated { state, index } => return Err(self.unexpected(state, index, buf)),
         };
-        let op = if verb == ClientVerb::Hmsg {
-            Op::EmptyHmsg
-        } else {
-            let is_hpub = verb == ClientVerb::Hpub;
-            let rest = buf.get(*pos..).unwrap_or_default();
-            let arg = rest.get(..arg_len as usize).unwrap_or_default();
-            let args = PubArgs::parse(arg, is_hpub)?;
-            Op::Pub(Pub {
-                subject: args.subject,
-                reply: args.reply,
-                header_len: args.header_len,
-                is_hpub,
-                announced: self.announced,
-                hdr_digits: args.hdr_digits,
-                size_digits: args.size_digits,
-                payload,
-                payload_crlf,
-                payload_start,
-                arg,
-            })
+        let rest = buf.get(*pos..).unwrap_or_default();
+        let arg = rest.get(..arg_len as usize).unwrap_or_default();
+        let args = match verb {
+            ClientVerb::Hmsg => PubArgs::NONE,
+            _ => PubArgs::parse(arg, verb == ClientVerb::Hpub)?,
         };
         *pos = end;
         self.phase = Phase::Start;
-        Ok(Step::Done(op))
+        Ok(Step::Done(args.into_op(verb, arg, framed, self.announced)))
     }
 
     #[cold]
@@ -460,7 +463,49 @@ struct PubArgs<'a> {
     size: u32,
 }
 
+/// A payload where it stands in the buffer.
+struct Framed<'a> {
+    payload: &'a [u8],
+    payload_crlf: &'a [u8],
+    payload_start: usize,
+}
+
 impl<'a> PubArgs<'a> {
+    /// What stands in for the arguments of a client's HMSG, which are ignored.
+    const NONE: Self = Self {
+        subject: &[],
+        reply: &[],
+        hdr_digits: &[],
+        size_digits: &[],
+        header_len: 0,
+        size: 0,
+    };
+
+    fn into_op(
+        self,
+        verb: ClientVerb,
+        arg: &'a [u8],
+        framed: Framed<'a>,
+        announced: bool,
+    ) -> Op<'a> {
+        if verb == ClientVerb::Hmsg {
+            return Op::EmptyHmsg;
+        }
+        Op::Pub(Pub {
+            subject: self.subject,
+            reply: self.reply,
+            header_len: self.header_len,
+            is_hpub: verb == ClientVerb::Hpub,
+            announced,
+            hdr_digits: self.hdr_digits,
+            size_digits: self.size_digits,
+            payload: framed.payload,
+            payload_crlf: framed.payload_crlf,
+            payload_start: framed.payload_start,
+            arg,
+        })
+    }
+
     fn parse(arg: &'a [u8], is_hpub: bool) -> Result<Self, ParseError> {
         if is_hpub { Self::parse_hpub(arg) } else { Self::parse_pub(arg) }
     }

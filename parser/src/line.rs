@@ -96,19 +96,29 @@ impl<'a, const N: usize> Args<'a, N> {
         if self.overflow { None } else { self.items.get(..self.count) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn split(arg: &'a [u8], separates: impl Fn(u8) -> bool) -> Self {
         let mut args = Self { items: [&[]; N], count: 0, overflow: false };
-        let words = arg.split(|byte| separates(*byte)).filter(|word| !word.is_empty());
-        for word in words {
+        let mut at = 0;
+        loop {
+            while arg.get(at).is_some_and(|byte| separates(*byte)) {
+                at += 1;
+            }
+            let start = at;
+            while arg.get(at).is_some_and(|byte| !separates(*byte)) {
+                at += 1;
+            }
+            let word = arg.get(start..at).unwrap_or_default();
+            if word.is_empty() {
+                return args;
+            }
             let Some(slot) = args.items.get_mut(args.count) else {
                 args.overflow = true;
-                break;
+                return args;
             };
             *slot = word;
             args.count += 1;
         }
-        args
     }
 }
 
@@ -254,4 +264,91 @@ pub(crate) fn word_end(buf: &[u8], from: usize) -> Option<usize> {
         rest = tail;
     }
     rest.iter().position(|byte| *byte <= b' ').map(|offset| at + offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_one_to_nine_digits() {
+        for (digits, size) in [
+            (&b""[..], None),
+            (b"0", Some(0)),
+            (b"12345678", Some(12_345_678)),
+            (b"000000001", Some(1)),
+            (b"999999999", Some(999_999_999)),
+            (b"1000000000", None),
+            (b"0000000000", None),
+            (b"12345invalid678", None),
+            (b"-1", None),
+            (b"+1", None),
+            (b" 1", None),
+            (b"1/", None),
+            (b"1:", None),
+        ] {
+            assert_eq!(parse_size(digits), size, "{}", digits.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn arguments_are_split_on_the_separators_of_their_verb() {
+        let words = |args: Args<'static, 3>| args.get().map(<[&[u8]]>::to_vec);
+        let arg = b" a\r\tb\n c ";
+        assert_eq!(words(Args::split_blanks(arg)), Some(vec![&b"a\r"[..], b"b\n", b"c"]));
+        assert_eq!(words(Args::split_separators(arg)), Some(vec![&b"a"[..], b"b", b"c"]));
+        assert_eq!(words(Args::split_blanks(b" \t ")), Some(vec![]));
+        assert_eq!(words(Args::split_blanks(b"1 2 3 4")), None, "more than it holds");
+    }
+
+    #[test]
+    fn link_limit_is_sixteen_times_the_configured_one() {
+        assert_eq!(link_control_line_limit(4096), 65_536);
+        assert_eq!(link_control_line_limit(u32::MAX), 68_719_476_720);
+        let arg = [b'x'; 65_537];
+        let limit = link_control_line_limit(4096);
+        assert_eq!(scan_line(&arg, 0, 0, limit), Err(ControlLineTooLong));
+        let fits = Line::Incomplete { scanned: 65_536 };
+        assert_eq!(scan_line(&arg[1..], 0, 0, limit), Ok(fits));
+    }
+
+    #[test]
+    fn a_line_is_searched_from_where_the_last_search_ended() {
+        let line = Line::Complete { arg: b"ab", end: 6 };
+        assert_eq!(scan_line(b"--ab\r\n", 2, 0, 10), scan_line(b"--ab\r\n", 2, 2, 10));
+        assert_eq!(scan_line(b"--ab\n\n", 2, 3, 10), Ok(Line::Complete { arg: b"ab\n", end: 6 }));
+        assert_eq!(scan_line(b"--ab\r\n", 2, 3, 10), Ok(line));
+    }
+
+    #[test]
+    fn payload_terminators_are_judged_as_they_come() {
+        let unterminated = |state, index| Frame::Unterminated { state, index };
+        for (buf, frame) in [
+            (&b"PUB"[..], Frame::Incomplete { wanted: 6 }),
+            (b"PUBok", Frame::Incomplete { wanted: 6 }),
+            (b"PUBok\r", Frame::Incomplete { wanted: 7 }),
+            (b"PUBok\r\n", Frame::Complete { payload: b"ok", payload_crlf: b"ok\r\n", end: 7 }),
+            (b"PUBok\rx", unterminated(State::PAYLOAD_LF, 6)),
+            (b"PUBokx", unterminated(State::PAYLOAD_CR, 5)),
+            (b"PUBokx\n", unterminated(State::PAYLOAD_CR, 5)),
+        ] {
+            assert_eq!(frame_payload(buf, 3, 2), frame, "{}", buf.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn word_ends_at_the_first_byte_up_to_a_space() {
+        for (buf, end) in [
+            (&b"foo 1"[..], Some(3)),
+            (b"foo", None),
+            (b"", None),
+            (b"a.long.subject\tx", Some(14)),
+            (b"\xff\x80\xa0\xa1!!!!!! \x00", Some(10)),
+            (b"12345678 \x00\x00\x00\x00\x00\x00\x00", Some(8)),
+            (b"1234567\x00!\x00", Some(7)),
+        ] {
+            assert_eq!(word_end(buf, 0), end, "{}", buf.escape_ascii());
+        }
+        assert_eq!(word_end(b"foo", 4), None);
+    }
 }

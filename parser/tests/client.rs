@@ -590,6 +590,18 @@ fn pedantic_publication_is_announced_when_its_payload_is_not_complete() {
 }
 
 #[test]
+fn pedantic_publication_is_announced_before_its_terminator_fails() {
+    let limits = Limits { pedantic: true, ..LIMITS };
+    let input = b"PUB foo. 1\r\nx.\r\n";
+    let mut parser = Parser::new();
+    let mut pos = 0;
+    let line = parser.next(input, &mut pos, &limits);
+    assert!(matches!(line, Ok(Some(Op::PubLine(line))) if !line.repeated));
+    let error = parser.next(input, &mut pos, &limits).expect_err("not terminated");
+    assert_eq!(error.wire_error(), Some("Unknown Protocol Operation"));
+}
+
+#[test]
 fn announced_publication_says_so() {
     let limits = Limits { pedantic: true, ..LIMITS };
     let mut parser = Parser::new();
@@ -599,7 +611,7 @@ fn announced_publication_says_so() {
         _ => None,
     };
     let line = parser.next(b"PUB a 2\r\no", &mut pos, &limits);
-    assert!(matches!(line, Ok(Some(Op::PubLine(line))) if line.subject == b"a"));
+    assert!(matches!(line, Ok(Some(Op::PubLine(line))) if line.subject == b"a" && line.repeated));
     assert_eq!(parser.next(b"PUB a 2\r\no", &mut pos, &limits), Ok(None));
     // The verb was consumed, the argument is carried.
     pos = 0;

@@ -245,7 +245,7 @@ impl Client {
         let mut pos = 0;
         let mut more = false;
         if self.proxy.is_some() && !self.proxy_header(io, bytes, &mut pos) {
-            return Taken { used: pos, wanted: bytes.len() - pos + 1, more: false };
+            return Taken { used: pos, wanted: bytes.len() - pos + 1, more: false, secure: false };
         }
         loop {
             match self.parser.next(bytes, &mut pos, &self.limits) {
@@ -277,7 +277,7 @@ impl Client {
         batch.out_bytes += out.out_bytes;
         self.account.traffic.add(&own);
         self.shared.touch(io.stager.wall_nanos);
-        Taken { used: pos, wanted: self.parser.wanted(), more }
+        Taken { used: pos, wanted: self.parser.wanted(), more, secure: false }
     }
 
     fn operation(
@@ -384,6 +384,8 @@ impl Client {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);
         }
+        // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
+        self.options.jwt.clear();
         self.connect_received = true;
         self.update_details();
         if !first {
@@ -702,15 +704,13 @@ impl Client {
         let (start, len) = (p.payload_start, p.payload_crlf.len());
         let mut share = || -> Bytes { input.slice(start, len) };
         let generation = self.account.sublist.generation();
-        let memo = self
-            .memo
-            .take()
-            .filter(|m| m.generation == generation && m.subject == p.subject);
+        let memo =
+            self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
             Some(memo) => Some(memo),
-            None => fanout.matches(&self.account, p.subject).map(|matched| {
-                Box::new(Memo { generation, subject: p.subject.to_vec(), matched })
-            }),
+            None => fanout
+                .matches(&self.account, p.subject)
+                .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
             Some(memo) => fanout.deliver_to(
@@ -758,9 +758,10 @@ impl Client {
     fn no_responders(&self, io: &mut Io<'_>, p: &Pub<'_>) {
         let mut matches = ::sublist::Matches::new();
         self.account.sublist.match_into(p.reply, &mut matches);
-        let own = matches.plain().iter().find(
-            |s| matches!(&s.to, Destination::Client(c) if c.cid == self.shared.cid),
-        );
+        let own = matches
+            .plain()
+            .iter()
+            .find(|s| matches!(&s.to, Destination::Client(c) if c.cid == self.shared.cid));
         if let Some(sub) = own {
             encode::no_responders(io.reply(), p.reply, sub.sid(), p.subject);
         }
@@ -769,7 +770,12 @@ impl Client {
     // ---- the end ----
 
     /// The write deadline passed.
-    pub fn write_deadline(&mut self, bytes: usize, chunks: usize, progress: bool) -> DeadlineAction {
+    pub fn write_deadline(
+        &mut self,
+        bytes: usize,
+        chunks: usize,
+        progress: bool,
+    ) -> DeadlineAction {
         let server = self.shared.server.clone();
         let settings = server.settings();
         if self.limits.auth_pending {
@@ -803,6 +809,7 @@ impl Client {
         let reason = self.reason.or(self.shared.wanted_end()).unwrap_or_else(|| match cause {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
             Cause::Read(_) => ClosedState::ReadError,
+            Cause::Tls(_) => ClosedState::TlsHandshakeError,
             Cause::Write => ClosedState::WriteError,
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(

@@ -12,8 +12,8 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a client said of itself and was authenticated as; shown by monitoring.
@@ -179,9 +179,7 @@ impl ClientShared {
     /// Removes a subscription; does nothing if it is not there any more.
     pub fn forget(&self, sub: &Arc<Subscription>) {
         let hash = self.hash(sub.sid());
-        if let Ok(entry) =
-            self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub))
-        {
+        if let Ok(entry) = self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub)) {
             entry.remove();
         }
     }

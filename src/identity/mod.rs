@@ -60,6 +60,29 @@ impl ServerIdentity {
     }
 }
 
+/// Bytes of randomness in a challenge.
+pub const NONCE_SEED_BYTES: usize = 11;
+
+/// The challenge a client signs, from randomness the caller provides ("spec 01, 3.4"): 15
+/// characters of URL-safe base64, which as such are the signed bytes.
+pub fn nonce(seed: [u8; NONCE_SEED_BYTES]) -> String {
+    let mut text = String::with_capacity(NONCE_SEED_BYTES.div_ceil(3) * 4);
+    for group in seed.chunks(3) {
+        let mut bits = 0u32;
+        for at in 0..3 {
+            bits = bits << 8 | u32::from(group.get(at).copied().unwrap_or(0));
+        }
+        // Of an incomplete group only the characters that hold some of its bits are written.
+        for at in 0..=group.len() {
+            let digit = (bits >> (18 - 6 * at)) & 0x3f;
+            text.push(char::from(BASE64_URL[digit as usize]));
+        }
+    }
+    text
+}
+
+const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 /// The alphabet of the hashes and identifiers below.
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -126,6 +149,13 @@ mod tests {
         let sealed = sender.seal(b"secret", &receiver).expect("sealed");
         assert!(sealed.starts_with(b"xkv1"));
         assert_eq!(identity.xkey().open(&sealed, &sender).expect("opened"), b"secret");
+    }
+
+    #[test]
+    fn nonces_are_url_safe_base64_without_padding() {
+        assert_eq!(nonce(*b"hello world"), "aGVsbG8gd29ybGQ");
+        assert_eq!(nonce([0xff; 11]), "______________8");
+        assert_ne!(nonce([1; 11]), nonce([2; 11]));
     }
 
     #[test]

@@ -145,22 +145,27 @@ impl Logger {
     /// process in this case, which is what the caller has to do at start.
     pub fn configure(&self, options: &LogOptions) -> Result<(), LogError> {
         let sink = open_sink(options)?;
+        self.set_levels(options.debug, options.trace, options.trace_verbose);
+        self.install(sink, options);
+        Ok(())
+    }
+
+    /// Replaces the destination; a file that is already too large is rotated by its first line.
+    fn install(&self, sink: Option<Sink>, options: &LogOptions) {
         let over_limit = matches!(&sink, Some(Sink::File { file, .. }) if file.is_over_limit());
         {
             let mut destination = self.destination.lock();
             destination.sink = sink;
             destination.options = options.clone();
         }
-        self.set_levels(options.debug, options.trace, options.trace_verbose);
         if over_limit {
             self.noticef(format_args!("Rotating logfile..."));
         }
-        Ok(())
     }
 
     /// Opens the log file anew, after it was moved away by an external rotation (SIGUSR1).
     ///
-    /// Unlike in the reference, `log_max_num` and the verbose trace switch survive this.
+    /// Unlike in the reference, `log_max_num` and the switches survive this.
     ///
     /// # Errors
     /// When the file cannot be opened; logging then goes on to the file that was moved.
@@ -177,7 +182,8 @@ impl Logger {
             self.noticef(format_args!("File log re-open ignored, not a file logger"));
             return Ok(());
         }
-        self.configure(&options)?;
+        // The switches may have been set apart from the options since, so they are left alone.
+        self.install(open_sink(&options)?, &options);
         self.noticef(format_args!("File log re-opened"));
         Ok(())
     }
@@ -190,16 +196,19 @@ impl Logger {
     }
 
     /// Whether debug lines are logged.
+    #[inline]
     pub fn debug_enabled(&self) -> bool {
         self.debug.load(Ordering::Relaxed)
     }
 
     /// Whether trace lines are logged.
+    #[inline]
     pub fn trace_enabled(&self) -> bool {
         self.trace.load(Ordering::Relaxed)
     }
 
     /// Whether the system account's internal client is traced too.
+    #[inline]
     pub fn trace_verbose_enabled(&self) -> bool {
         self.trace_verbose.load(Ordering::Relaxed)
     }
@@ -238,6 +247,7 @@ impl Logger {
     }
 
     /// Logs a debug line if the switch is on.
+    #[inline]
     pub fn debugf(&self, message: fmt::Arguments<'_>) {
         if self.debug_enabled() {
             self.write(Level::Debug, message);
@@ -245,6 +255,7 @@ impl Logger {
     }
 
     /// Logs a trace line if the switch is on.
+    #[inline]
     pub fn tracef(&self, message: fmt::Arguments<'_>) {
         if self.trace_enabled() {
             self.write(Level::Trace, message);

@@ -5,8 +5,9 @@
 //! Lines carry no level label and no stamp of ours.
 //!
 //! A daemon that went away is reconnected and the line sent again, once. So that a dead or
-//! stalled peer cannot stop a reactor, writes time out, and stream reconnects are bounded in
-//! time and spaced; lines in between are lost. Names are resolved when the log is configured.
+//! stalled peer cannot stop a reactor, writes and reconnects time out, and after one that did
+//! nothing is sent for a while; lines in between are lost. Names are resolved when the log is
+//! configured.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
@@ -35,8 +36,11 @@ const FIRST_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a later connection; a reactor may be the one waiting.
 const RECONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Least time between two attempts to reconnect a stream.
-const RECONNECT_SPACING: Duration = Duration::from_secs(5);
+/// A delivery that took this long and failed counts as stalled.
+const STALLED_AFTER: Duration = Duration::from_millis(20);
+
+/// How long nothing is sent after a stall; bounds the share of time a bad peer can cost.
+const STALL_PAUSE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the peer to take one line.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(250);
@@ -147,7 +151,8 @@ enum Peer {
 pub struct Syslog {
     peer: Peer,
     socket: Option<Socket>,
-    last_attempt: Instant,
+    /// Nothing is sent before this, after the peer stalled.
+    paused_until: Option<Instant>,
     facility: u8,
     hostname: String,
     tag: String,
@@ -188,7 +193,7 @@ impl Syslog {
         Syslog {
             peer,
             socket: Some(socket),
-            last_attempt: Instant::now(),
+            paused_until: None,
             facility,
             hostname: crate::process::host::hostname().unwrap_or_default(),
             tag: tag.to_owned(),
@@ -200,25 +205,36 @@ impl Syslog {
 
     /// Sends one message; a line that cannot be delivered is lost.
     pub fn send(&mut self, level: Level, now: SystemTime, message: &[u8]) {
-        self.render(level, now, message);
-        if let Some(socket) = &mut self.socket {
-            if socket.send(&self.line).is_ok() {
-                return;
-            }
-            self.socket = None;
-        }
-        // Datagram sockets connect without waiting, so only streams are spaced.
-        let waits = matches!(self.peer, Peer::Tcp(_));
-        if waits && self.last_attempt.elapsed() < RECONNECT_SPACING {
+        let started = Instant::now();
+        if self.paused_until.is_some_and(|until| started < until) {
             return;
         }
-        self.last_attempt = Instant::now();
-        self.socket = connect(&self.peer, RECONNECT_TIMEOUT).ok();
-        if let Some(socket) = &mut self.socket
-            && socket.send(&self.line).is_err()
-        {
+        self.paused_until = None;
+        self.render(level, now, message);
+        if self.try_send().is_ok() {
+            return;
+        }
+        // A daemon that restarted is found again at once; one that stalls is not tried twice.
+        if started.elapsed() < STALLED_AFTER {
+            self.socket = connect(&self.peer, RECONNECT_TIMEOUT).ok();
+            if self.try_send().is_ok() {
+                return;
+            }
+        }
+        let ended = Instant::now();
+        if ended.duration_since(started) >= STALLED_AFTER {
+            self.paused_until = Some(ended + STALL_PAUSE);
+        }
+    }
+
+    /// Sends the rendered line; a socket that fails is given up, as part of the line may be out.
+    fn try_send(&mut self) -> io::Result<()> {
+        let Some(socket) = &mut self.socket else { return Err(io::ErrorKind::NotConnected.into()) };
+        let sent = socket.send(&self.line);
+        if sent.is_err() {
             self.socket = None;
         }
+        sent
     }
 
     fn render(&mut self, level: Level, now: SystemTime, message: &[u8]) {
@@ -259,9 +275,12 @@ fn connect_local(paths: &[&str]) -> Option<Socket> {
 }
 
 fn connect_unix_stream(path: &Path) -> io::Result<Socket> {
-    let socket = UnixStream::connect(path)?;
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    // Set before connecting, since the kernel makes it bound that wait too: a daemon that no
+    // longer accepts would otherwise be waited for without end.
     socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    Ok(Socket::Stream(socket))
+    socket.connect(&socket2::SockAddr::unix(path)?)?;
+    Ok(Socket::Stream(std::os::fd::OwnedFd::from(socket).into()))
 }
 
 fn connect_udp(address: &SocketAddr) -> io::Result<Socket> {
@@ -485,6 +504,31 @@ mod tests {
                 "error connecting to syslog: \"dial udp: address foo.com: missing port in address\""
             )
         );
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_is_left_alone_for_a_while() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("log");
+        let daemon = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let url = format!("unix://{}", path.display());
+        let mut syslog = Syslog::remote(&url, "nats").expect("connected");
+        let (_stalled, _) = daemon.accept().expect("a connection");
+        let line = [b'x'; 4096];
+        // Socket buffers are finite, so at some point the daemon's is full.
+        while syslog.paused_until.is_none() {
+            syslog.send(Level::Notice, march(), &line);
+        }
+        assert!(syslog.socket.is_none(), "part of a line may be out on the old connection");
+        syslog.send(Level::Notice, march(), b"lost");
+        assert!(syslog.socket.is_none(), "nothing is tried during the pause");
+        syslog.paused_until = Some(Instant::now());
+        syslog.send(Level::Notice, march(), b"back");
+        let (mut accepted, _) = daemon.accept().expect("a second connection");
+        drop(syslog);
+        let mut text = String::new();
+        io::Read::read_to_string(&mut accepted, &mut text).expect("read");
+        assert!(text.ends_with("]: back\n"), "{text}");
     }
 
     #[test]

@@ -259,7 +259,16 @@ impl Service for MonitorService {
                 io.close(false);
             }
         }
-        Taken { used: bytes.len(), wanted: 0, more: false }
+        Taken { used: bytes.len(), wanted: 0, more: false, secure: false }
+    }
+
+    fn secured(
+        &mut self,
+        _conn: &mut Self::Conn,
+        _io: &mut Io<'_>,
+        _session: &eventloop::rustls::CommonState,
+    ) {
+        // Plain HTTP only: no session is ever started here.
     }
 
     fn timer(&mut self, peer: &mut Peer, io: &mut Io<'_>, kind: u8) {

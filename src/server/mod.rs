@@ -247,15 +247,14 @@ impl Server {
                 reactor.core().listen(CLIENT_LISTENER, l)?;
             }
             let server = self.clone();
-            let thread = std::thread::Builder::new().name(format!("reactor-{index}")).spawn(
-                move || {
+            let thread =
+                std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
                     let mut worker = Worker::new(server.clone(), index);
                     if let Err(e) = reactor.run(&mut worker) {
                         // Only a poll that fails for good ends here: its connections are lost.
                         server.log.errorf(format_args!("Reactor {index} failed: {e}"));
                     }
-                },
-            )?;
+                })?;
             self.threads.lock().push(thread);
         }
         self.log.noticef(format_args!("{}", banner::READY));
@@ -287,9 +286,15 @@ impl Server {
         &self.system
     }
 
+    /// The system account's name, empty if there is none.
+    pub fn system_account_name(&self) -> String {
+        if self.options().no_system_account { String::new() } else { self.system.name.clone() }
+    }
+
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        vec![self.global.clone(), self.system.clone()]
+        let system = (!self.options().no_system_account).then(|| self.system.clone());
+        std::iter::once(self.global.clone()).chain(system).collect()
     }
 
     /// The account with that name.
@@ -512,16 +517,18 @@ impl Server {
         }
         self.log.noticef(format_args!("Closing existing clients"));
         let mut clients = self.clients();
-        let budget =
-            match options.lame_duck_duration.checked_sub(options.lame_duck_grace_period) {
-                Some(d) if !d.is_zero() => d,
-                _ => Duration::from_secs(1),
-            };
+        let budget = match options.lame_duck_duration.checked_sub(options.lame_duck_grace_period) {
+            Some(d) if !d.is_zero() => d,
+            _ => Duration::from_secs(1),
+        };
         let count = clients.len().max(1);
-        let interval_ns =
-            (budget.as_nanos() as u64 / count as u64).clamp(1, Duration::from_secs(1).as_nanos() as u64);
-        let batch =
-            if budget.as_nanos() < count as u128 { count / (budget.as_nanos().max(1) as usize) } else { 1 };
+        let interval_ns = (budget.as_nanos() as u64 / count as u64)
+            .clamp(1, Duration::from_secs(1).as_nanos() as u64);
+        let batch = if budget.as_nanos() < count as u128 {
+            count / (budget.as_nanos().max(1) as usize)
+        } else {
+            1
+        };
         while !clients.is_empty() {
             let at = clients.len().saturating_sub(batch.max(1));
             for client in clients.drain(at..) {

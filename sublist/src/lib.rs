@@ -2,19 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod cache;
 mod edges;
 mod error;
+pub mod gsl;
 mod interest;
 mod list;
 mod literals;
 mod notify;
 mod stats;
-pub mod gsl;
 pub mod stree;
 pub mod subject;
 mod subscription;
 mod token;
+pub mod transform;
 mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};

@@ -1,7 +1,7 @@
 //! The trie of subscriptions whose subject has wildcards.
 //!
 //! A node stands for a sequence of tokens. Its `*` child is a field, its literal children are
-//! edges in one table shared by all nodes, found by the parent and the token, and what is
+//! edges in one table shared by all nodes, found by the hash of the whole path, and what is
 //! subscribed to with a `>` right below it is a second interest of the node itself: `a.*.>`
 //! takes two nodes. Nodes live in an arena and refer to each other by number.
 //!
@@ -11,9 +11,10 @@
 use ahash::RandomState;
 use smallvec::SmallVec;
 
+use crate::arena::Arena;
 use crate::edges::Edges;
 use crate::interest::{Added, Interest, Removed};
-use crate::subject::{FULL_WILDCARD, PARTIAL_WILDCARD, TOKEN_SEPARATOR, tokens};
+use crate::subject::{FULL_WILDCARD, PARTIAL_WILDCARD, Tokens, tokens};
 use crate::subscription::Subscriber;
 use crate::token::NodeToken;
 
@@ -27,7 +28,7 @@ const NO_CHILD: NodeId = 0;
 /// the edges from that node.
 #[derive(Debug)]
 pub(crate) struct Trie<S> {
-    nodes: Vec<Node<S>>,
+    nodes: Arena<Node<S>>,
     free: Vec<NodeId>,
     edges: Edges,
 }
@@ -61,19 +62,9 @@ struct Place {
     full: bool,
 }
 
-#[derive(Clone, Copy)]
-struct Token {
-    start: usize,
-    end: usize,
-    hash: u64,
-}
-
-/// The tokens of a published subject, hashed. Stays on the stack up to 16 tokens.
-type PublishedTokens = SmallVec<[Token; 16]>;
-
 impl<S: Subscriber> Trie<S> {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), edges: Edges::new() }
+        Self { nodes: Arena::new(), free: Vec::new(), edges: Edges::new() }
     }
 
     /// Nodes in use, the root not counted.
@@ -91,16 +82,28 @@ impl<S: Subscriber> Trie<S> {
             self.nodes.push(Node::new(&[], ROOT, 0));
         }
         let mut place = Place { node: ROOT, full: false };
+        let mut path = PathHash::ROOT;
         for token in tokens(subscriber.subject()) {
-            match token {
-                [FULL_WILDCARD] => place.full = true,
-                _ => match self.child_or_new(hasher, place.node, token) {
-                    Ok(child) => place.node = child,
-                    Err(full) => {
-                        self.prune(place.node);
-                        return Err(full);
-                    }
-                },
+            let child = match token {
+                [FULL_WILDCARD] => {
+                    place.full = true;
+                    continue;
+                }
+                [PARTIAL_WILDCARD] => {
+                    path = path.partial();
+                    self.partial_child_or_new(place.node)
+                }
+                _ => {
+                    path = path.literal(hasher, token);
+                    self.literal_child_or_new(place.node, token, path)
+                }
+            };
+            match child {
+                Ok(child) => place.node = child,
+                Err(full) => {
+                    self.prune(place.node);
+                    return Err(full);
+                }
             }
         }
         let interest = self.node_mut(place.node).interest_mut(place.full);
@@ -133,32 +136,31 @@ impl<S: Subscriber> Trie<S> {
         subject: &[u8],
         mut visit: impl FnMut(&'a Interest<S>) -> bool,
     ) {
-        if self.nodes.is_empty() {
+        if self.nodes.is_empty() || tokens(subject).any(<[u8]>::is_empty) {
             return;
         }
-        let Some(published) = published_tokens(hasher, subject) else { return };
-        // Branches still to be followed: a node and the number of tokens that led to it.
-        let mut branches: SmallVec<[(NodeId, usize); 16]> = SmallVec::new();
-        let mut at = (ROOT, 0_usize);
+        // Branches still to be followed: a node, its path and the tokens below it.
+        let mut branches: SmallVec<[(NodeId, PathHash, Tokens<'_>); 8]> = SmallVec::new();
+        let mut at = (ROOT, PathHash::ROOT, tokens(subject));
         loop {
-            let (id, depth) = at;
+            let (id, path, mut rest) = at;
             let node = self.node(id);
             let mut next = None;
-            if let Some(token) = published.get(depth) {
-                let deeper = depth.saturating_add(1);
+            if let Some(token) = rest.next() {
                 if let Some(full) = &node.full
                     && !visit(full)
                 {
                     return;
                 }
                 if node.literal_children > 0 {
-                    next = self.literal_child(id, subject, token).map(|child| (child, deeper));
+                    let path = path.literal(hasher, token);
+                    next = self.literal_child(id, token, path).map(|child| (child, path));
                 }
                 if node.partial_child != NO_CHILD {
-                    let partial = (node.partial_child, deeper);
+                    let partial = (node.partial_child, path.partial());
                     match next {
                         None => next = Some(partial),
-                        Some(_) => branches.push(partial),
+                        Some(_) => branches.push((partial.0, partial.1, rest.clone())),
                     }
                 }
             } else if let Some(exact) = &node.exact
@@ -166,10 +168,13 @@ impl<S: Subscriber> Trie<S> {
             {
                 return;
             }
-            match next.or_else(|| branches.pop()) {
-                Some(branch) => at = branch,
-                None => return,
-            }
+            at = match next {
+                Some((child, path)) => (child, path, rest),
+                None => match branches.pop() {
+                    Some(branch) => branch,
+                    None => return,
+                },
+            };
         }
     }
 
@@ -187,7 +192,7 @@ impl<S: Subscriber> Trie<S> {
         for (hash, child) in self.edges.iter() {
             let node = self.node(child);
             assert_eq!(node.edge_hash, hash);
-            assert_eq!(edge_hash(node.parent, hasher.hash_one(node.token.as_bytes())), hash);
+            assert_eq!(self.path_hash(hasher, child).edge(), hash);
             literal_children[node.parent as usize] += 1;
         }
         self.edges.check_invariants();
@@ -217,22 +222,34 @@ impl<S: Subscriber> Trie<S> {
 
     fn node(&self, id: NodeId) -> &Node<S> {
         // Ids come from the arena itself and a node is freed only when nothing refers to it.
-        &self.nodes[id as usize]
+        &self.nodes[id]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node<S> {
-        &mut self.nodes[id as usize]
+        &mut self.nodes[id]
     }
 
-    fn literal_child(&self, parent: NodeId, subject: &[u8], token: &Token) -> Option<NodeId> {
-        let bytes = subject.get(token.start..token.end)?;
-        self.literal_child_by_hash(parent, bytes, edge_hash(parent, token.hash))
-    }
-
-    fn literal_child_by_hash(&self, parent: NodeId, token: &[u8], hash: u32) -> Option<NodeId> {
-        self.edges.find(hash, |child| {
+    fn literal_child(&self, parent: NodeId, token: &[u8], path: PathHash) -> Option<NodeId> {
+        self.edges.find(path.edge(), |child| {
             let node = self.node(child);
             node.parent == parent && node.token.as_bytes() == token
+        })
+    }
+
+    /// The hash of a node's path, found through its ancestors. For checks only.
+    fn path_hash(&self, hasher: &RandomState, id: NodeId) -> PathHash {
+        let mut ancestry = Vec::new();
+        let mut at = id;
+        while at != ROOT {
+            ancestry.push(at);
+            at = self.node(at).parent;
+        }
+        ancestry.iter().rev().fold(PathHash::ROOT, |path, &id| {
+            let node = self.node(id);
+            match self.node(node.parent).partial_child == id {
+                true => path.partial(),
+                false => path.literal(hasher, node.token.as_bytes()),
+            }
         })
     }
 
@@ -241,43 +258,47 @@ impl<S: Subscriber> Trie<S> {
             return None;
         }
         let mut place = Place { node: ROOT, full: false };
+        let mut path = PathHash::ROOT;
         for token in tokens(subject) {
             match token {
                 [FULL_WILDCARD] => place.full = true,
-                [PARTIAL_WILDCARD] => match self.node(place.node).partial_child {
-                    NO_CHILD => return None,
-                    child => place.node = child,
-                },
+                [PARTIAL_WILDCARD] => {
+                    path = path.partial();
+                    match self.node(place.node).partial_child {
+                        NO_CHILD => return None,
+                        child => place.node = child,
+                    }
+                }
                 _ => {
-                    let hash = edge_hash(place.node, hasher.hash_one(token));
-                    place.node = self.literal_child_by_hash(place.node, token, hash)?;
+                    path = path.literal(hasher, token);
+                    place.node = self.literal_child(place.node, token, path)?;
                 }
             }
         }
         Some(place)
     }
 
-    fn child_or_new(
-        &mut self,
-        hasher: &RandomState,
-        parent: NodeId,
-        token: &[u8],
-    ) -> Result<NodeId, TrieFull> {
-        if token == [PARTIAL_WILDCARD] {
-            let present = self.node(parent).partial_child;
-            if present != NO_CHILD {
-                return Ok(present);
-            }
-            let child = self.allocate(token, parent, 0)?;
-            self.node_mut(parent).partial_child = child;
-            return Ok(child);
-        }
-        let hash = edge_hash(parent, hasher.hash_one(token));
-        if let Some(present) = self.literal_child_by_hash(parent, token, hash) {
+    fn partial_child_or_new(&mut self, parent: NodeId) -> Result<NodeId, TrieFull> {
+        let present = self.node(parent).partial_child;
+        if present != NO_CHILD {
             return Ok(present);
         }
-        let child = self.allocate(token, parent, hash)?;
-        self.edges.insert(hash, child);
+        let child = self.allocate(&[PARTIAL_WILDCARD], parent, 0)?;
+        self.node_mut(parent).partial_child = child;
+        Ok(child)
+    }
+
+    fn literal_child_or_new(
+        &mut self,
+        parent: NodeId,
+        token: &[u8],
+        path: PathHash,
+    ) -> Result<NodeId, TrieFull> {
+        if let Some(present) = self.literal_child(parent, token, path) {
+            return Ok(present);
+        }
+        let child = self.allocate(token, parent, path.edge())?;
+        self.edges.insert(path.edge(), child);
         let node = self.node_mut(parent);
         node.literal_children = node.literal_children.saturating_add(1);
         Ok(child)
@@ -345,34 +366,32 @@ impl<S> Node<S> {
     }
 }
 
-fn published_tokens(hasher: &RandomState, subject: &[u8]) -> Option<PublishedTokens> {
-    let mut published = PublishedTokens::new();
-    let mut start = 0_usize;
-    for (at, &b) in subject.iter().enumerate() {
-        if b == TOKEN_SEPARATOR {
-            published.push(published_token(hasher, subject, start, at)?);
-            start = at.saturating_add(1);
-        }
+/// The hash of the tokens that lead to a node.
+///
+/// An edge is found by the hash of its whole path and not by the number of its parent: so the
+/// addresses to look at follow from the subject alone, and the processor fetches the next
+/// level while it waits for this one. Tokens' hashes are keyed, hence unknown to peers.
+#[derive(Clone, Copy, Debug)]
+struct PathHash(u64);
+
+impl PathHash {
+    const ROOT: Self = Self(0);
+
+    fn literal(self, hasher: &RandomState, token: &[u8]) -> Self {
+        self.then(hasher.hash_one(token))
     }
-    published.push(published_token(hasher, subject, start, subject.len())?);
-    Some(published)
-}
 
-fn published_token(
-    hasher: &RandomState,
-    subject: &[u8],
-    start: usize,
-    end: usize,
-) -> Option<Token> {
-    let token = subject.get(start..end).filter(|token| !token.is_empty())?;
-    Some(Token { start, end, hash: hasher.hash_one(token) })
-}
+    /// A literal `*` cannot be below a node, so any fixed number will do for the wildcard.
+    fn partial(self) -> Self {
+        self.then(0x9E37_79B9_7F4A_7C15)
+    }
 
-/// The hash of the edge from a parent to its child of a token, given the token's hash, which
-/// is keyed and so unknown to peers.
-fn edge_hash(parent: NodeId, token_hash: u64) -> u32 {
-    let mixed = (token_hash ^ u64::from(parent).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-        .wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    // The upper half has been reached by every bit of the input.
-    (mixed >> 32) as u32
+    fn then(self, step: u64) -> Self {
+        let mixed = (self.0.rotate_left(23) ^ step).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        Self(mixed ^ (mixed >> 32))
+    }
+
+    fn edge(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }

@@ -21,7 +21,9 @@ pub mod proxies;
 pub mod tls;
 pub mod websocket;
 
+mod auth_parse;
 mod baseline;
+mod top;
 
 use super::secret::Secret;
 use super::url::Url;

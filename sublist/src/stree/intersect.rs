@@ -95,3 +95,209 @@ impl<T> Filter for Interested<'_, T> {
         NextByte::Any
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree_of<V: Clone>(entries: &[(&str, V)]) -> SubjectTree<V> {
+        let mut tree = SubjectTree::new();
+        for (subject, value) in entries {
+            assert!(tree.insert(subject.as_bytes(), value.clone()).is_none());
+        }
+        tree
+    }
+
+    fn shared<A: Clone, B: Clone>(
+        left: &SubjectTree<A>,
+        right: &SubjectTree<B>,
+    ) -> Vec<(String, A, B)> {
+        let mut found = Vec::new();
+        lazy_intersect(left, right, |subject, a, b| {
+            found.push((String::from_utf8_lossy(subject).into_owned(), a.clone(), b.clone()));
+        });
+        found
+    }
+
+    #[test]
+    fn trees_share_exactly_equal_subjects() {
+        let left = tree_of(&[
+            ("foo.bar", 1),
+            ("foo.bar.baz.qux", 2),
+            ("bar", 3),
+            ("a.b.c", 4),
+            ("a.b.ee", 5),
+            ("bb.c.d", 6),
+        ]);
+        let right = tree_of(&[
+            ("foo.bar", "one"),
+            ("foo.bar.baz.qux", "two"),
+            ("baz", "x"),
+            ("a.b.d", "x"),
+            ("a.b.e", "x"),
+            ("b.c.d", "x"),
+            ("foo.bar.baz.qux.alice", "x"),
+            ("foo.bar.baz.qux.bob", "x"),
+        ]);
+        let expected = [("foo.bar".into(), 1, "one"), ("foo.bar.baz.qux".into(), 2, "two")];
+        assert_eq!(shared(&left, &right), expected);
+        let swapped = expected.map(|(subject, a, b)| (subject, b, a));
+        assert_eq!(shared(&right, &left), swapped);
+        assert_eq!(shared(&left, &SubjectTree::<()>::new()), []);
+        assert_eq!(shared(&SubjectTree::<()>::new(), &left), []);
+    }
+
+    #[test]
+    fn values_keep_their_side_whichever_tree_is_smaller() {
+        let mut large = SubjectTree::new();
+        for n in 0..100 {
+            large.insert(format!("large.{n}").as_bytes(), n);
+        }
+        let small =
+            tree_of(&[("large.5", 500), ("large.10", 1000), ("large.50", 5000), ("small.only", 9)]);
+        let expected = [
+            ("large.10".into(), 10, 1000),
+            ("large.5".into(), 5, 500),
+            ("large.50".into(), 50, 5000),
+        ];
+        assert_eq!(shared(&large, &small), expected);
+        let swapped = expected.map(|(subject, a, b)| (subject, b, a));
+        assert_eq!(shared(&small, &large), swapped);
+    }
+
+    const SUBJECTS: [&str; 7] = [
+        "eight.nine",
+        "one.two.seven",
+        "one.two.six",
+        "one.two.three.five",
+        "one.two.three.four",
+        "stream.A",
+        "stream.A.child",
+    ];
+
+    fn list_of(subjects: &[&str]) -> GenericSublist<usize> {
+        let mut list = GenericSublist::new();
+        for (value, subject) in subjects.iter().enumerate() {
+            list.insert(subject.as_bytes(), value).unwrap();
+        }
+        list
+    }
+
+    #[test]
+    fn subjects_with_interest_are_visited_once() {
+        let tree = tree_of(&SUBJECTS.map(|subject| (subject, ())));
+        let cases: [(&[&str], &[&str]); 24] = [
+            (&["one.two.six", "eight.nine"], &["eight.nine", "one.two.six"]),
+            (&["one.two.*.*"], &["one.two.three.five", "one.two.three.four"]),
+            (&["one.two.*.four", "one.two.*.*"], &["one.two.three.five", "one.two.three.four"]),
+            (&["*.*", "*.*.*", "*.*.*.*"], &SUBJECTS),
+            (&["one.>"], &SUBJECTS[1..5]),
+            (&["one.two.three.four", "one.>", ">"], &SUBJECTS),
+            (&["stream.A.>", "stream.A"], &["stream.A", "stream.A.child"]),
+            (&["stream.*.child", "stream.A"], &["stream.A", "stream.A.child"]),
+            (
+                &[
+                    "stream.A.child",
+                    "*.A.child",
+                    "stream.*.child",
+                    "stream.A.*",
+                    "stream.*.*",
+                    "*.A.*",
+                    "*.*.child",
+                ],
+                &["stream.A.child"],
+            ),
+            (
+                &["stream.A.child", "*.A.child", "stream.A.*", "*.A.*", "*.*.child"],
+                &["stream.A.child"],
+            ),
+            (&["stream.A.child", "stream.*.*"], &["stream.A.child"]),
+            (&["stream.A.child", "stream.*.>"], &["stream.A.child"]),
+            (&["stream.A.child", "*.*"], &["eight.nine", "stream.A", "stream.A.child"]),
+            (&["stream.A.child", "stream.*"], &["stream.A", "stream.A.child"]),
+            (
+                &["stream.A", "*.*.*"],
+                &["one.two.seven", "one.two.six", "stream.A", "stream.A.child"],
+            ),
+            (&[">"], &SUBJECTS),
+            (&["one"], &[]),
+            (&["one", "eight", "ten"], &[]),
+            (&["stream.A.not-child", "stream.A.child.>"], &[]),
+            (&["one.*.six", "one.two.seven"], &["one.two.seven", "one.two.six"]),
+            (
+                &["one.*.*.four", "one.*.*.five", "one.*.three"],
+                &["one.two.three.five", "one.two.three.four"],
+            ),
+            (&["one.two.*.*", "*.two.three.four"], &["one.two.three.five", "one.two.three.four"]),
+            (&["one.*.four.five", "one.two.three.four"], &["one.two.three.four"]),
+            (&[], &[]),
+        ];
+        for (filters, expected) in cases {
+            let mut found = Vec::new();
+            let completed = intersect_gsl(&tree, &list_of(filters), |subject, ()| {
+                found.push(String::from_utf8_lossy(subject).into_owned());
+                true
+            });
+            assert!(completed);
+            assert_eq!(found, expected, "{filters:?}");
+        }
+    }
+
+    #[test]
+    fn intersection_stops_when_told_to() {
+        let tree = tree_of(&SUBJECTS.map(|subject| (subject, ())));
+        let mut visited = 0;
+        assert!(!intersect_gsl(&tree, &list_of(&[">"]), |_, ()| {
+            visited += 1;
+            false
+        }));
+        assert_eq!(visited, 1);
+    }
+
+    #[test]
+    fn intersection_can_change_values() {
+        let mut tree = tree_of(&SUBJECTS.map(|subject| (subject, 0)));
+        intersect_gsl_mut(&mut tree, &list_of(&["one.>", "one.*.six"]), |_, value| {
+            *value += 1;
+            true
+        });
+        assert_eq!(
+            SUBJECTS.map(|s| tree.find(s.as_bytes()).copied()).iter().flatten().sum::<i32>(),
+            4
+        );
+    }
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 256,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(14),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn intersection_is_what_has_interest(
+            subjects in prop::collection::btree_set("([ab]{0,2}\\.){0,3}[abc*>]{0,2}", 0..30),
+            filters in prop::collection::vec("([ab]{1,2}\\.|\\*\\.){0,3}([abc]{1,2}|\\*|>)", 0..6),
+        ) {
+            let mut tree = SubjectTree::new();
+            for subject in &subjects {
+                tree.insert(subject.as_bytes(), ());
+            }
+            let filters: Vec<&str> = filters.iter().map(|filter| &**filter).collect();
+            let list = list_of(&filters);
+            let mut found = Vec::new();
+            intersect_gsl(&tree, &list, |subject, ()| {
+                found.push(String::from_utf8_lossy(subject).into_owned());
+                true
+            });
+            let expected: Vec<String> = subjects
+                .into_iter()
+                .filter(|subject| list.has_interest(subject.as_bytes()))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

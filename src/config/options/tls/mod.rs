@@ -1,5 +1,8 @@
 //! `tls {}` blocks (spec 02 §5.11).
 
+pub(in crate::config) mod files;
+pub(in crate::config) mod parse;
+
 use crate::config::secret::Secret;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,8 +46,6 @@ pub struct TlsOptions {
     pub min_version: TlsVersion,
     /// `ocsp_peer`.
     pub ocsp_peer: Option<OcspPeerOptions>,
-    /// `cert_match`, kept for diagnosis: certificate stores exist on another platform only.
-    pub cert_match: String,
     /// The PEM files of `cert_file`/`key_file` or of `certs`, in order.
     pub certificates: Vec<CertificatePair>,
     /// The PEM content of `ca_file`.

@@ -1,9 +1,13 @@
 //! `leafnodes {}` (spec 02 §5.3 and §5.5).
 
+mod parse;
+mod remote;
+
 use super::compression::CompressionOptions;
 use super::listen::{Port, WriteTimeout};
 use super::tls::TlsOptions;
 use crate::config::secret::Secret;
+use crate::config::text::SignedDuration;
 use crate::config::url::Url;
 use std::time::Duration;
 
@@ -126,5 +130,5 @@ pub struct HttpProxyOptions {
     /// `password`.
     pub password: Secret,
     /// `timeout`.
-    pub timeout: crate::config::text::SignedDuration,
+    pub timeout: SignedDuration,
 }

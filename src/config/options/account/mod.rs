@@ -1,5 +1,10 @@
 //! `accounts {}` (spec 02 §5.8 and §5.10, spec 03 §2.3 and §14).
 
+mod link;
+mod mapping;
+pub(super) mod parse;
+mod shares;
+
 use super::auth::Permissions;
 use std::sync::Arc;
 use std::time::Duration;

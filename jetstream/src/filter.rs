@@ -1,0 +1,261 @@
+//! Which subjects a lookup is about.
+//!
+//! Spec 06 §15, §15.1. A filter is built once, by a consumer or a request, and tells the stores
+//! the cheapest way to find its messages: everything, one subject, one wildcard, or several of
+//! them. Wildcards count only as whole tokens.
+
+use smallvec::SmallVec;
+use sublist::stree::SubjectTree;
+
+/// A set of subjects, given by literal subjects and wildcards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SubjectFilter {
+    /// Every message, also those without a subject.
+    All,
+    /// The messages of one subject.
+    Literal(Box<[u8]>),
+    /// The messages whose subject matches one wildcard.
+    Wildcard(Box<[u8]>),
+    /// The messages whose subject matches any of several.
+    Any(Box<FilterUnion>),
+}
+
+/// Several filters at once; at least two, none of them `>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterUnion {
+    /// Sorted, each once.
+    literals: Vec<SubjectFilter>,
+    /// Sorted, each once.
+    wildcards: Vec<SubjectFilter>,
+}
+
+impl FilterUnion {
+    fn matches(&self, subject: &[u8]) -> bool {
+        self.has_literal(subject) || self.wildcards.iter().any(|part| part.matches(subject))
+    }
+
+    fn has_literal(&self, subject: &[u8]) -> bool {
+        self.literals.binary_search_by(|part| part.text().cmp(subject)).is_ok()
+    }
+}
+
+impl SubjectFilter {
+    /// The filter a request names: empty and `>` mean everything.
+    pub fn new(filter: impl AsRef<[u8]>) -> Self {
+        let filter = filter.as_ref();
+        if filter.is_empty() || filter == b">" {
+            SubjectFilter::All
+        } else if has_wildcard(filter) {
+            SubjectFilter::Wildcard(filter.into())
+        } else {
+            SubjectFilter::Literal(filter.into())
+        }
+    }
+
+    /// The union of several filters; everything when there are none or one is `>`.
+    pub fn any<T: AsRef<[u8]>>(filters: impl IntoIterator<Item = T>) -> Self {
+        let (mut literals, mut wildcards) = (Vec::new(), Vec::new());
+        for filter in filters {
+            match SubjectFilter::new(filter) {
+                SubjectFilter::Literal(subject) => literals.push(SubjectFilter::Literal(subject)),
+                SubjectFilter::Wildcard(subject) => {
+                    wildcards.push(SubjectFilter::Wildcard(subject));
+                }
+                _ => return SubjectFilter::All,
+            }
+        }
+        for parts in [&mut literals, &mut wildcards] {
+            parts.sort_unstable_by(|one, other| one.text().cmp(other.text()));
+            parts.dedup();
+        }
+        match (literals.len(), wildcards.len()) {
+            (0, 0) => SubjectFilter::All,
+            (1, 0) => literals.remove(0),
+            (0, 1) => wildcards.remove(0),
+            _ => SubjectFilter::Any(Box::new(FilterUnion { literals, wildcards })),
+        }
+    }
+
+    /// Whether this is [`SubjectFilter::All`].
+    pub fn is_all(&self) -> bool {
+        matches!(self, SubjectFilter::All)
+    }
+
+    /// Whether a message of `subject` is among those asked for.
+    pub fn matches(&self, subject: &[u8]) -> bool {
+        match self {
+            SubjectFilter::All => true,
+            SubjectFilter::Literal(literal) => **literal == *subject,
+            SubjectFilter::Wildcard(wildcard) => wildcard_matches(wildcard, subject),
+            SubjectFilter::Any(union) => union.matches(subject),
+        }
+    }
+
+    /// The filters this one is the union of: itself, or its parts. Never yields
+    /// [`SubjectFilter::Any`].
+    pub fn parts(&self) -> SmallVec<[&SubjectFilter; 1]> {
+        match self {
+            SubjectFilter::Any(union) => union.literals.iter().chain(&union.wildcards).collect(),
+            single => SmallVec::from_slice(&[single]),
+        }
+    }
+
+    /// The text of a single filter: `>` for everything, `None` for a union.
+    pub fn as_subject(&self) -> Option<&[u8]> {
+        match self {
+            SubjectFilter::Any(_) => None,
+            single => Some(single.text()),
+        }
+    }
+
+    /// The text of a single filter; a union has none.
+    fn text(&self) -> &[u8] {
+        match self {
+            SubjectFilter::All => b">",
+            SubjectFilter::Literal(subject) | SubjectFilter::Wildcard(subject) => subject,
+            SubjectFilter::Any(_) => b"",
+        }
+    }
+
+    /// Calls `visit` for every matching subject of an index, each once, until it returns false;
+    /// returns whether it never did. Subjects come in the order of their bytes, unless the filter
+    /// is a union.
+    pub fn visit<V>(
+        &self,
+        tree: &SubjectTree<V>,
+        mut visit: impl FnMut(&[u8], &V) -> bool,
+    ) -> bool {
+        match self {
+            SubjectFilter::All => tree.iter_ordered(visit),
+            SubjectFilter::Literal(subject) => {
+                tree.find(subject).is_none_or(|value| visit(subject, value))
+            }
+            SubjectFilter::Wildcard(wildcard) => tree.match_until(wildcard, visit),
+            SubjectFilter::Any(union) => {
+                for (index, part) in union.wildcards.iter().enumerate() {
+                    let earlier = &union.wildcards[..index];
+                    let seen = |subject: &[u8]| earlier.iter().any(|part| part.matches(subject));
+                    if !tree.match_until(part.text(), |subject, value| {
+                        seen(subject) || visit(subject, value)
+                    }) {
+                        return false;
+                    }
+                }
+                union.literals.iter().all(|part| {
+                    let subject = part.text();
+                    union.wildcards.iter().any(|wildcard| wildcard.matches(subject))
+                        || tree.find(subject).is_none_or(|value| visit(subject, value))
+                })
+            }
+        }
+    }
+}
+
+/// Whether a token of `subject` is `*`, or its last token is `>`.
+pub fn has_wildcard(subject: &[u8]) -> bool {
+    let mut tokens = subject.split(|byte| *byte == b'.').peekable();
+    while let Some(token) = tokens.next() {
+        if token == b"*" || (token == b">" && tokens.peek().is_none()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a literal `subject` matches `filter`, token by token.
+///
+/// Wildcards count only as whole tokens: `*x` is literal here as in the index, so that what is
+/// counted is what is found. Empty tokens match nothing.
+pub fn wildcard_matches(filter: &[u8], subject: &[u8]) -> bool {
+    let mut subject_tokens = subject.split(|byte| *byte == b'.');
+    for token in filter.split(|byte| *byte == b'.') {
+        let Some(given) = subject_tokens.next() else { return false };
+        match token {
+            [] => return false,
+            b">" => return true,
+            _ if given.is_empty() => return false,
+            [b'*'] => {}
+            _ if token != given => return false,
+            _ => {}
+        }
+    }
+    subject_tokens.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_take_the_cheapest_form() {
+        assert_eq!(SubjectFilter::new(""), SubjectFilter::All);
+        assert_eq!(SubjectFilter::new(">"), SubjectFilter::All);
+        assert_eq!(SubjectFilter::new("foo"), SubjectFilter::Literal((*b"foo").into()));
+        assert_eq!(SubjectFilter::new("foo.*"), SubjectFilter::Wildcard((*b"foo.*").into()));
+        assert_eq!(SubjectFilter::new("fo*"), SubjectFilter::Literal((*b"fo*").into()));
+        assert_eq!(SubjectFilter::any(["a", "a"]), SubjectFilter::new("a"));
+        assert_eq!(SubjectFilter::any(["a", ">"]), SubjectFilter::All);
+        assert_eq!(SubjectFilter::any(Vec::<&str>::new()), SubjectFilter::All);
+        assert_eq!(SubjectFilter::any(["a", "b.*"]).parts().len(), 2);
+    }
+
+    #[test]
+    fn matching_goes_by_whole_tokens() {
+        for (filter, subject, expected) in [
+            ("foo.*", "foo.bar", true),
+            ("foo.*", "foo", false),
+            ("foo.*", "foo.bar.baz", false),
+            ("foo.>", "foo.bar.baz", true),
+            ("foo.>", "foo", false),
+            ("*.bar", "foo.bar", true),
+            ("*.*", "foo", false),
+            ("foo.*.baz", "foo.bar.baz", true),
+            ("foo.*.baz", "foo..baz", false),
+            ("*x.*", "foo.bar", false),
+            ("*x.*", "*x.bar", true),
+        ] {
+            assert_eq!(
+                SubjectFilter::new(filter).matches(subject.as_bytes()),
+                expected,
+                "{filter}"
+            );
+        }
+    }
+
+    #[test]
+    fn union_matches_each_of_its_parts() {
+        let filter = SubjectFilter::any(["foo", "bar.*"]);
+        assert!(filter.matches(b"foo"));
+        assert!(filter.matches(b"bar.x"));
+        assert!(!filter.matches(b"bar"));
+    }
+
+    #[test]
+    fn index_is_visited_once_for_each_matching_subject() {
+        let mut tree = SubjectTree::new();
+        for subject in ["a.1", "a.2", "b.1", "b.2", "c"] {
+            tree.insert(subject.as_bytes(), ());
+        }
+        let visited = |filter: &SubjectFilter| {
+            let mut subjects = Vec::new();
+            assert!(filter.visit(&tree, |subject, ()| {
+                subjects.push(String::from_utf8_lossy(subject).into_owned());
+                true
+            }));
+            subjects.sort();
+            subjects
+        };
+        assert_eq!(visited(&SubjectFilter::All).len(), 5);
+        assert_eq!(visited(&SubjectFilter::new("a.*")), ["a.1", "a.2"]);
+        assert_eq!(visited(&SubjectFilter::new("c")), ["c"]);
+        assert_eq!(visited(&SubjectFilter::new("d")).len(), 0);
+        let union = SubjectFilter::any(["*.1", "a.*", "a.1", "c", "d"]);
+        assert_eq!(visited(&union), ["a.1", "a.2", "b.1", "c"]);
+        let mut count = 0;
+        assert!(!union.visit(&tree, |_, ()| {
+            count += 1;
+            count < 2
+        }));
+        assert_eq!(count, 2);
+    }
+}
