@@ -16,7 +16,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let leafnode = o.leafnode.port.is_set() || !o.leafnode.remotes.is_empty();
     let table = [
         (o.tls.is_some(), "tls"),
-        (o.https_port.is_set(), "https_port"),
         (!o.users.is_empty() || !o.nkeys.is_empty(), "users and nkeys"),
         (banner::is_bcrypt(o.password.expose()), "a bcrypted password"),
         (banner::is_bcrypt(o.authorization.expose()), "a bcrypted token"),
@@ -209,7 +208,11 @@ fn write_ports_file(
     let urls = |scheme: &str, address: Option<std::net::SocketAddr>| {
         address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
     };
-    let ports = Ports { nats: urls("nats", server.address()), ..Ports::default() };
+    let ports = Ports {
+        nats: urls("nats", server.address()),
+        monitoring: urls("http", server.monitor_address()),
+        ..Ports::default()
+    };
     let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
     ports_file::write(&path, &ports)?;
     Ok(Some(path))
