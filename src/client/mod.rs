@@ -13,7 +13,6 @@ use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
-use crate::logging::redact::redact_connect;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
@@ -24,6 +23,7 @@ use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
 use parser::proxy;
 use parser::quote::quote;
+use parser::redact::redact_connect;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -298,9 +298,11 @@ impl Client {
             Op::PubLine(line) => {
                 inbound(if line.is_hpub { "HPUB" } else { "PUB" }, Some(line.arg));
                 if !is_valid_literal_subject(line.subject) {
-                    // The reference judges a cut publication twice (spec 01 §2.4).
                     self.send_error(io, "Invalid Publish Subject");
-                    self.send_error(io, "Invalid Publish Subject");
+                    if line.repeated {
+                        // A cut publication is judged twice (spec 01 §2.4).
+                        self.send_error(io, "Invalid Publish Subject");
+                    }
                 }
             }
             Op::Sub { subject, queue, sid, arg } => {
