@@ -21,6 +21,7 @@ use support::{DEADLINE, Wire, wait_until};
 
 /// A server in this process, shut down when dropped.
 pub struct Monitored {
+    /// The server itself.
     pub server: Arc<Server>,
     dir: tempfile::TempDir,
 }
@@ -55,6 +56,7 @@ pub fn start() -> Monitored {
 }
 
 impl Monitored {
+    /// Where monitoring is served.
     pub fn http(&self) -> SocketAddr {
         self.server.monitor_address().expect("monitoring is served")
     }
@@ -85,6 +87,7 @@ impl Monitored {
         wire
     }
 
+    /// The answer to a GET on a connection of its own.
     pub fn get(&self, path: &str) -> Answer {
         request(self.http(), "GET", path)
     }
@@ -126,12 +129,15 @@ impl Drop for Monitored {
 
 /// An HTTP answer, its body put together.
 pub struct Answer {
+    /// The status code.
     pub status: u16,
     headers: Vec<(String, String)>,
+    /// The body.
     pub body: String,
 }
 
 impl Answer {
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
