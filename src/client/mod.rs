@@ -65,6 +65,8 @@ pub struct Client {
     rtt_known: bool,
     /// Tick of the last PUB, SUB, UNSUB or PING.
     last_inbound: u64,
+    /// This read batch had a CONNECT, SUB or UNSUB.
+    active: bool,
     accepted: Instant,
     memo: Option<Box<Memo>>,
     /// Set until the PROXY protocol header has been read, where one is expected.
@@ -116,6 +118,7 @@ impl Client {
             ping_sent: None,
             rtt_known: false,
             last_inbound: io.now,
+            active: false,
             accepted: Instant::now(),
             memo: None,
             proxy: settings.proxy_protocol.then(|| {
@@ -276,7 +279,10 @@ impl Client {
         batch.out_messages += out.out_messages;
         batch.out_bytes += out.out_bytes;
         self.account.traffic.add(&own);
-        self.shared.touch(io.stager.wall_nanos);
+        // PING and PONG are no activity: they come from idle clients too.
+        if std::mem::take(&mut self.active) || own.in_messages > 0 {
+            self.shared.touch(io.stager.wall_nanos);
+        }
         Taken { used: pos, wanted: self.parser.wanted(), more, secure: false }
     }
 
@@ -308,11 +314,13 @@ impl Client {
             Op::Sub { subject, queue, sid, arg } => {
                 inbound("SUB", Some(arg));
                 self.last_inbound = io.now;
+                self.active = true;
                 self.subscribe(io, subject, queue, sid);
             }
             Op::Unsub { sid, max, arg } => {
                 inbound("UNSUB", Some(arg));
                 self.last_inbound = io.now;
+                self.active = true;
                 self.unsubscribe(io, sid, max);
             }
             Op::Ping => {
@@ -334,6 +342,7 @@ impl Client {
                     let shown = redact_connect(json);
                     self.shared.trace_op(Direction::Inbound, "CONNECT", Some(&shown));
                 }
+                self.active = true;
                 self.connect(io, json);
             }
             Op::Info(json) => {
