@@ -1,1 +1,19 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
+
+pub mod account;
+pub mod advertise;
+pub mod client;
+pub mod closed;
+pub mod config;
+pub mod delivery;
+pub mod identity;
+pub mod info;
+pub mod json;
+pub mod logging;
+pub mod monitor;
+pub mod nkey;
+pub mod process;
+pub mod server;
+pub mod startup;
+pub mod subscription;
+pub mod worker;

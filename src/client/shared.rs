@@ -1,0 +1,315 @@
+//! The part of a client connection that other threads see.
+
+use crate::closed::ClosedState;
+use crate::delivery::Message;
+use crate::logging::ConnectionLabel;
+use crate::logging::trace::{Direction, Operation, Payload};
+use crate::server::Server;
+use crate::subscription::Subscription;
+use ::sublist::Subscription as _;
+use eventloop::{Egress, Token};
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a client said of itself and was authenticated as; shown by monitoring.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// Name of the application.
+    pub name: String,
+    /// Language of the client library.
+    pub lang: String,
+    /// Version of the client library.
+    pub version: String,
+    /// The user it was authenticated as, as monitoring shows it.
+    pub user: String,
+    /// Name of its account.
+    pub account: String,
+    /// The user JWT it sent, unless that is good for anyone who bears it.
+    pub jwt: String,
+    /// Whether it understands asynchronous INFO.
+    pub protocol: i64,
+}
+
+/// A client connection as seen by deliveries, monitoring and control.
+pub struct ClientShared {
+    /// The connection's id.
+    pub cid: u64,
+    /// The socket's peer.
+    pub socket_peer: SocketAddr,
+    /// The client's own address where a proxy told it.
+    proxied: OnceLock<SocketAddr>,
+    /// Its output.
+    pub egress: Arc<Egress>,
+    /// Which reactor owns it.
+    pub reactor: usize,
+    /// The server.
+    pub server: Arc<Server>,
+    /// When it was accepted.
+    pub start: SystemTime,
+    headers: AtomicBool,
+    /// Messages and bytes received, without what is being processed.
+    pub in_messages: AtomicI64,
+    /// See `in_messages`.
+    pub in_bytes: AtomicI64,
+    /// How often producers were held back for this connection.
+    pub stalls: AtomicI64,
+    /// Nanoseconds since the epoch.
+    last_activity: AtomicU64,
+    rtt_nanos: AtomicU64,
+    subscriptions: Mutex<HashTable<Arc<Subscription>>>,
+    label: Mutex<ConnectionLabel>,
+    details: Mutex<Details>,
+    /// Set when another thread wants the connection closed, with the reason.
+    wanted_end: Mutex<Option<ClosedState>>,
+}
+
+fn nanos_since_epoch(t: SystemTime) -> u64 {
+    t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}
+
+impl ClientShared {
+    /// A connection that was just accepted.
+    pub fn new(
+        server: Arc<Server>,
+        cid: u64,
+        peer: SocketAddr,
+        egress: Arc<Egress>,
+        reactor: usize,
+        label: ConnectionLabel,
+    ) -> ClientShared {
+        let start = SystemTime::now();
+        ClientShared {
+            cid,
+            socket_peer: peer,
+            proxied: OnceLock::new(),
+            egress,
+            reactor,
+            server,
+            start,
+            headers: AtomicBool::new(false),
+            in_messages: AtomicI64::new(0),
+            in_bytes: AtomicI64::new(0),
+            stalls: AtomicI64::new(0),
+            last_activity: AtomicU64::new(nanos_since_epoch(start)),
+            rtt_nanos: AtomicU64::new(0),
+            subscriptions: Mutex::new(HashTable::new()),
+            label: Mutex::new(label),
+            details: Mutex::new(Details::default()),
+            wanted_end: Mutex::new(None),
+        }
+    }
+
+    /// The client's address: as told by a proxy, or the socket's peer.
+    pub fn peer(&self) -> SocketAddr {
+        self.proxied.get().copied().unwrap_or(self.socket_peer)
+    }
+
+    /// Records the address that a proxy told.
+    pub fn set_proxied(&self, peer: SocketAddr) {
+        // A connection has one header; a second address would be a defect of the caller.
+        let _ = self.proxied.set(peer);
+    }
+
+    /// The connection's name in its reactor.
+    pub fn token(&self) -> Token {
+        self.egress.token()
+    }
+
+    /// Whether headers were negotiated.
+    pub fn takes_headers(&self) -> bool {
+        self.headers.load(Ordering::Relaxed)
+    }
+
+    /// Records what was negotiated.
+    pub fn set_takes_headers(&self, on: bool) {
+        self.headers.store(on, Ordering::Relaxed);
+    }
+
+    /// Notes that something came from the client at that time, in nanoseconds since the epoch.
+    pub fn touch(&self, at: u64) {
+        self.last_activity.store(at, Ordering::Relaxed);
+    }
+
+    /// When something last came from the client, or a message went to it.
+    pub fn last_activity(&self) -> SystemTime {
+        let received = self.last_activity.load(Ordering::Relaxed);
+        UNIX_EPOCH + Duration::from_nanos(received.max(self.egress.last_delivery()))
+    }
+
+    /// The last round-trip time, zero if none was measured.
+    pub fn rtt(&self) -> Duration {
+        Duration::from_nanos(self.rtt_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Records a round-trip time, at least one nanosecond.
+    pub fn set_rtt(&self, rtt: Duration) {
+        self.rtt_nanos.store((rtt.as_nanos() as u64).max(1), Ordering::Relaxed);
+    }
+
+    fn hash(&self, sid: &[u8]) -> u64 {
+        self.server.hasher.hash_one(sid)
+    }
+
+    /// The subscription with that id.
+    pub fn subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
+        self.subscriptions.lock().find(self.hash(sid), |s| s.sid() == sid).cloned()
+    }
+
+    /// How many subscriptions it has.
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions.lock().len()
+    }
+
+    /// All its subscriptions.
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        self.subscriptions.lock().iter().cloned().collect()
+    }
+
+    /// Adds a subscription whose id is not in use.
+    pub fn remember(&self, sub: &Arc<Subscription>) {
+        let hash = self.hash(sub.sid());
+        self.subscriptions.lock().insert_unique(hash, sub.clone(), |s| self.hash(s.sid()));
+    }
+
+    /// Removes a subscription; does nothing if it is not there any more.
+    pub fn forget(&self, sub: &Arc<Subscription>) {
+        let hash = self.hash(sub.sid());
+        if let Ok(entry) = self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub)) {
+            entry.remove();
+        }
+    }
+
+    /// Removes and returns all subscriptions.
+    pub fn forget_all(&self) -> Vec<Arc<Subscription>> {
+        self.subscriptions.lock().drain().collect()
+    }
+
+    /// Whether one of its subscriptions is like that.
+    pub fn any_subscription(&self, is: impl FnMut(&Arc<Subscription>) -> bool) -> bool {
+        self.subscriptions.lock().iter().any(is)
+    }
+
+    /// Looks at what the client said of itself.
+    pub fn with_details<R>(&self, f: impl FnOnce(&Details) -> R) -> R {
+        f(&self.details.lock())
+    }
+
+    /// What the client said of itself.
+    pub fn details(&self) -> Details {
+        self.details.lock().clone()
+    }
+
+    /// Changes it.
+    pub fn update_details(&self, f: impl FnOnce(&mut Details)) {
+        f(&mut self.details.lock());
+    }
+
+    /// Changes the label that its log lines carry.
+    pub fn update_label(&self, f: impl FnOnce(&mut ConnectionLabel)) {
+        f(&mut self.label.lock());
+    }
+
+    /// Asks the owning reactor to close the connection; the first reason counts.
+    pub fn want_end(&self, reason: ClosedState) {
+        self.wanted_end.lock().get_or_insert(reason);
+    }
+
+    /// The reason another thread gave for closing the connection.
+    pub fn wanted_end(&self) -> Option<ClosedState> {
+        *self.wanted_end.lock()
+    }
+
+    /// Logs at error level, behind the label.
+    pub fn error(&self, message: fmt::Arguments<'_>) {
+        self.server.log.errorf(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Logs at notice level, behind the label.
+    pub fn notice(&self, message: fmt::Arguments<'_>) {
+        self.server.log.noticef(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Logs at warning level, behind the label.
+    pub fn warn(&self, message: fmt::Arguments<'_>) {
+        self.server.log.warnf(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Logs at debug level, behind the label.
+    pub fn debug(&self, message: fmt::Arguments<'_>) {
+        if self.server.log.debug_enabled() {
+            self.server.log.debugf(format_args!("{} - {message}", self.label.lock()));
+        }
+    }
+
+    /// Logs a protocol trace, behind the label.
+    pub fn trace(&self, message: fmt::Arguments<'_>) {
+        self.server.log.tracef(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Traces an operation.
+    #[cold]
+    pub fn trace_op(&self, direction: Direction, verb: &str, arguments: Option<&[u8]>) {
+        self.trace(format_args!("{}", Operation { direction, verb, arguments }));
+    }
+
+    /// Traces headers and body of a message.
+    #[cold]
+    pub fn trace_payload(&self, direction: Direction, message: &[u8], header_len: usize) {
+        let settings = self.server.settings();
+        let (max, headers_only) = (settings.max_traced_bytes, settings.trace_headers);
+        if let Some(p) = Payload::new(direction, message, header_len, max, headers_only) {
+            self.trace(format_args!("{p}"));
+        }
+    }
+
+    /// Traces a delivery to this client.
+    #[cold]
+    pub fn trace_delivery(&self, sub: &Subscription, message: &Message<'_>) {
+        let with_headers = message.header_len > 0 && self.takes_headers();
+        let skip = if with_headers { 0 } else { message.header_len };
+        let body = &message.payload_crlf[skip..message.payload_crlf.len() - 2];
+        let mut line = Vec::new();
+        line.extend_from_slice(message.subject);
+        line.extend_from_slice(sub.framed_sid());
+        if !message.reply.is_empty() {
+            line.extend_from_slice(message.reply);
+            line.push(b' ');
+        }
+        if with_headers {
+            line.extend_from_slice(message.header_digits);
+            line.push(b' ');
+        }
+        line.extend_from_slice(body.len().to_string().as_bytes());
+        let verb = if with_headers { "HMSG" } else { "MSG" };
+        self.trace_op(Direction::Outbound, verb, Some(&line));
+        self.trace_payload(
+            Direction::Outbound,
+            body,
+            if with_headers { message.header_len } else { 0 },
+        );
+    }
+
+    /// Debug lines of an auto-unsubscribe limit that was reached (spec 01 §5.8).
+    pub fn reached_max(&self, sub: &Subscription, exceeded: bool) {
+        if exceeded {
+            self.debug(format_args!("Auto-unsubscribe limit [{}] exceeded", sub.max()));
+        } else {
+            self.debug(format_args!(
+                "Auto-unsubscribe limit of {} reached for sid '{}'",
+                sub.max(),
+                String::from_utf8_lossy(sub.sid())
+            ));
+        }
+    }
+
+    /// Whether the subscription is the one this client has under that id, for tests and checks.
+    pub fn holds(&self, sub: &Arc<Subscription>) -> bool {
+        self.subscription(sub.sid()).is_some_and(|s| Arc::ptr_eq(&s, sub))
+            && !sub.subject().is_empty()
+    }
+}

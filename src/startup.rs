@@ -1,0 +1,234 @@
+//! From options to a running server, and from signals to its end (spec 02 §8 and §9).
+
+use crate::config::options::Options;
+use crate::logging::{AfterFatal, LogOptions, Logger};
+use crate::process::errno::PathError;
+use crate::process::ports_file::{self, Ports};
+use crate::process::signals::{ServerSignal, SignalThread};
+use crate::process::{banner, host, limits, pid_file};
+use crate::server::Server;
+use parking_lot::Mutex;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the options ask for that this build does not have: it must not start as if it had.
+pub fn missing_feature(o: &Options) -> Option<&'static str> {
+    let leafnode = o.leafnode.port.is_set() || !o.leafnode.remotes.is_empty();
+    let table = [
+        (o.tls.is_some(), "tls"),
+        (!o.users.is_empty() || !o.nkeys.is_empty(), "users and nkeys"),
+        (banner::is_bcrypt(o.password.expose()), "a bcrypted password"),
+        (banner::is_bcrypt(o.authorization.expose()), "a bcrypted token"),
+        (o.auth_callout.is_some(), "auth_callout"),
+        (o.proxy_required || o.proxies.is_some(), "trusted proxies"),
+        (!o.accounts.is_empty(), "accounts and mappings"),
+        (!o.operators.is_empty() || !o.trusted_keys.is_empty(), "operator mode"),
+        (o.account_resolver.is_some(), "resolver"),
+        (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
+        (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),
+        (leafnode, "leafnodes"),
+        (o.websocket.port.is_set(), "websocket"),
+        (o.mqtt.port.is_set(), "mqtt"),
+        (o.jetstream.enabled, "jetstream"),
+        (o.prof_port.is_set(), "prof_port"),
+    ];
+    table.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
+}
+
+/// The part of the options that the log is configured from.
+pub fn log_options(o: &Options) -> LogOptions {
+    let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
+    LogOptions {
+        no_log: false,
+        log_file: some(&o.log_file).map(Into::into),
+        remote_syslog: some(&o.remote_syslog),
+        syslog: o.syslog,
+        logtime: o.logtime,
+        logtime_utc: o.logtime_utc,
+        debug: o.debug,
+        trace: o.trace,
+        trace_verbose: o.trace_verbose,
+        log_size_limit: o.log_size_limit,
+        log_max_num: o.log_max_files,
+    }
+}
+
+/// What the signal thread works on; signals that come before the server exists wait for it.
+#[derive(Default)]
+struct Target {
+    server: Option<Arc<Server>>,
+    early: Vec<ServerSignal>,
+}
+
+fn obey(server: &Arc<Server>, log: &Logger, signal: ServerSignal) {
+    log.noticef(format_args!("Trapped \"{}\" signal", signal.name()));
+    match signal {
+        ServerSignal::Interrupt => server.shutdown(),
+        ServerSignal::Terminate if server.is_lame_duck() => {}
+        ServerSignal::Terminate => server.shutdown(),
+        ServerSignal::User1 => {
+            if let Err(e) = log.reopen() {
+                log.errorf(format_args!("{e}"));
+            }
+        }
+        ServerSignal::User2 => {
+            let server = server.clone();
+            // Later signals must be heard while the clients are being closed.
+            let thread = std::thread::Builder::new().name("lame-duck".to_owned());
+            if let Err(e) = thread.spawn(move || server.lame_duck_shutdown()) {
+                log.errorf(format_args!("Lame duck mode could not be entered: {e}"));
+            }
+        }
+        ServerSignal::Hangup => log.errorf(format_args!(
+            "Failed to reload server configuration: reload is not supported by this build"
+        )),
+    }
+}
+
+/// Runs a server until it is told to stop. Returns the exit code of the process.
+pub fn run(options: Options, argv0: &str) -> i32 {
+    if let Some(feature) = missing_feature(&options) {
+        eprintln!("nats-server: configured but not supported by this build: {feature}");
+        return 1;
+    }
+    let log = Arc::new(Logger::new());
+    let target = Arc::new(Mutex::new(Target::default()));
+    let signals = {
+        let (log, target) = (log.clone(), target.clone());
+        SignalThread::spawn(move |signal| {
+            let server = {
+                let mut target = target.lock();
+                match &target.server {
+                    Some(server) => server.clone(),
+                    None => return target.early.push(signal),
+                }
+            };
+            obey(&server, &log, signal);
+        })
+    };
+    if let Err(e) = signals {
+        eprintln!("nats-server: {e}");
+        return 1;
+    }
+    if let Err(e) = log.configure(&log_options(&options)) {
+        eprintln!("nats-server: {e}");
+        return 1;
+    }
+    let limit = limits::raise_open_files();
+    let options = Arc::new(options);
+    let server = match Server::new(options.clone(), log.clone()) {
+        Ok(server) => server,
+        Err(e) => {
+            eprintln!("nats-server: {e}");
+            return 1;
+        }
+    };
+    announce(&server, &options, &log);
+    if let Err(e) = limit {
+        log.debugf(format_args!("The limit of open files could not be raised: {e}"));
+    }
+    if !options.pid_file.is_empty() {
+        let path = Path::new(&options.pid_file);
+        if let Err(e) = pid_file::write(path, std::process::id()) {
+            return fatal(&log, &format!("Could not write pidfile: {e}"));
+        }
+    }
+    if let Err(e) = server.start() {
+        return fatal(&log, &e.to_string());
+    }
+    let ports = match write_ports_file(&server, &options, argv0) {
+        Ok(path) => path,
+        Err(e) => {
+            log.errorf(format_args!("Error writing ports file ({}): {e}", e.path.display()));
+            None
+        }
+    };
+    let early = {
+        let mut target = target.lock();
+        target.server = Some(server.clone());
+        std::mem::take(&mut target.early)
+    };
+    for signal in early {
+        obey(&server, &log, signal);
+    }
+    server.wait_for_shutdown();
+    if let Some(path) = ports
+        && let Err(e) = ports_file::remove(&path)
+    {
+        log.errorf(format_args!("Error cleaning up ports file {}: {e}", path.display()));
+    }
+    0
+}
+
+fn fatal(log: &Logger, text: &str) -> i32 {
+    match log.fatalf(format_args!("{text}")) {
+        AfterFatal::Exit | AfterFatal::Continue => 1,
+    }
+}
+
+fn announce(server: &Server, options: &Options, log: &Logger) {
+    let info = server.info();
+    let flags: Vec<(String, bool)> =
+        options.feature_flags.iter().map(|(name, on)| (name.clone(), *on)).collect();
+    let mut lines = banner::head(&banner::HeadFacts {
+        git: info.git_commit,
+        build: info.go,
+        cluster: None,
+        name: &info.server_name,
+        node: None,
+        id: &info.server_id,
+        feature_flags: &flags,
+    });
+    let file = (!options.config_file.is_empty())
+        .then_some((options.config_file.as_str(), options.config_digest.as_str()));
+    lines.extend(banner::configuration(&banner::ConfigurationFacts {
+        plaintext_passwords: !options.password.is_empty(),
+        profile_port: None,
+        block_profile_rate: options.prof_block_rate,
+        configuration_file: file,
+        operators: &[],
+        has_system_account: true,
+        max_payload: i64::from(options.max_payload),
+        has_default_js_domain: false,
+    }));
+    for (level, line) in lines {
+        log.at_level(level, format_args!("{line}"));
+    }
+}
+
+fn write_ports_file(
+    server: &Server,
+    options: &Options,
+    argv0: &str,
+) -> Result<Option<std::path::PathBuf>, PathError> {
+    if options.ports_file_dir.is_empty() {
+        return Ok(None);
+    }
+    let interfaces = host::interface_addresses();
+    let urls = |scheme: &str, address: Option<std::net::SocketAddr>| {
+        address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
+    };
+    let ports = Ports {
+        nats: urls("nats", server.address()),
+        monitoring: urls("http", server.monitor_address()),
+        ..Ports::default()
+    };
+    let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
+    ports_file::write(&path, &ports)?;
+    Ok(Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::listen::Port;
+
+    #[test]
+    fn what_this_build_lacks_is_named() {
+        let mut o = Options::default();
+        o.set_baseline();
+        assert_eq!(missing_feature(&o), None);
+        o.cluster.port = Port::from(6222);
+        assert_eq!(missing_feature(&o), Some("cluster"));
+    }
+}

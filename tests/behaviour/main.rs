@@ -1,0 +1,6 @@
+//! What the server does, seen from its sockets.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client_protocol;
