@@ -384,6 +384,8 @@ impl Client {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);
         }
+        // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
+        self.options.jwt.clear();
         self.connect_received = true;
         self.update_details();
         if !first {
