@@ -46,7 +46,7 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
     let mut document = Accountz {
         server_id: server.info().server_id.clone(),
         now: Time::utc(SystemTime::now()),
-        system_account: server.system_account().name.clone(),
+        system_account: server.system_account_name(),
         accounts: Vec::new(),
         account_detail: None,
     };
@@ -55,8 +55,7 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
         document.accounts.sort_unstable();
         return Ok(document);
     }
-    let account =
-        server.account(name).ok_or_else(|| format!("Account {name} does not exist"))?;
+    let account = server.account(name).ok_or_else(|| format!("Account {name} does not exist"))?;
     let stats = account.sublist.stats();
     document.account_detail = Some(AccountInfo {
         account_name: account.name.clone(),
