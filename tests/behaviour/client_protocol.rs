@@ -99,7 +99,7 @@ fn sid_and_queue_are_opaque() {
 #[test]
 fn commands_are_the_same_however_they_are_cut() {
     let server = Server::start("");
-    let script = "CONNECT {\"verbose\":true,\"headers\":true}\r\nSUB foo.* q 1\r\nSUB bar 2\r\n\
+    let script = "CONNECT {\"verbose\":true,\"headers\":true}\r\nSUB foo.*  1\r\nSUB bar 2\r\n\
                   PUB foo.a reply 5\r\nhello\r\nHPUB bar 12 14\r\nNATS/1.0\r\n\r\nok\r\n\
                   UNSUB 1 9\r\nUNSUB 2\r\nPING\r\n+OK\r\nPONG\r\nPUB foo.b 0\r\n\r\nPING\r\n";
     let answer = "+OK\r\n+OK\r\n+OK\r\n+OK\r\nMSG foo.a 1 reply 5\r\nhello\r\n\
@@ -107,6 +107,7 @@ fn commands_are_the_same_however_they_are_cut() {
                   +OK\r\nMSG foo.b 1 0\r\n\r\nPONG\r\n";
     for size in [1, 2, 3, 7, 64, script.len()] {
         let mut client = server.connect();
+        client.answer_pings();
         for piece in script.as_bytes().chunks(size) {
             client.send(piece);
         }

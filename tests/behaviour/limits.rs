@@ -152,3 +152,11 @@ fn limits_that_contradict_each_other_keep_the_server_from_starting() {
     let text = "max_payload (2000) cannot be higher than max_pending (1000)";
     assert!(output.contains(text), "{output}");
 }
+
+#[test]
+fn the_limit_of_pending_bytes_may_exceed_32_bits() {
+    let server = Server::start("max_pending: 2147483648");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nPUB foo 3\r\nmsg\r\n");
+    client.expect("MSG foo 1 3\r\nmsg\r\n");
+}

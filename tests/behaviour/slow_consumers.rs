@@ -26,6 +26,7 @@ fn subscriber(server: &Server) -> Wire {
     socket.connect(&server.address().into()).expect("connects");
     let mut sub = Wire::over(TcpStream::from(socket));
     sub.take_first_info();
+    sub.answer_pings();
     sub.send("CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB foo 1\r\n");
     sub.expect_nothing();
     sub
@@ -100,11 +101,24 @@ fn a_write_that_takes_too_long_closes_the_connection() {
 }
 
 #[test]
+fn a_client_that_never_said_connect_is_a_slow_consumer_as_well() {
+    let server = Server::start("write_deadline: \"100ms\"\nhttp: \"127.0.0.1:-1\"");
+    let mut slow = server.connect();
+    slow.send("SUB foo 1\r\n");
+    slow.expect("+OK\r\n");
+    let mut publisher = server.client("");
+    publish_until_logged(&server, &mut publisher, "Slow Consumer Detected: WriteDeadline");
+    let v = server.wait_for_monitor("/varz", |v| v["slow_consumers"] == 1);
+    assert_eq!(v["slow_consumer_stats"]["clients"], 1);
+    server.wait_for_monitor("/varz", |v| v["connections"] == 1);
+}
+
+#[test]
 fn under_retry_a_reader_that_makes_progress_is_kept() {
-    let server = Server::start("write_deadline: \"100ms\"\nwrite_timeout: retry\ndebug: true");
+    let server = Server::start("write_deadline: \"300ms\"\nwrite_timeout: retry\ndebug: true");
     let mut slow = subscriber(&server);
     let mut publisher = server.client("");
-    let total = 400;
+    let total = 800;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..total {
@@ -112,19 +126,16 @@ fn under_retry_a_reader_that_makes_progress_is_kept() {
             }
             publisher.expect_nothing();
         });
-        // A message now and then, until a deadline has passed; then all the rest.
-        let mut n = 0;
+        // Message after message, not as fast as it could, until a deadline has passed.
         let mut detected = false;
-        while n < total {
+        for n in 0..total {
             let (line, payload) = slow.message();
             assert_eq!(line, format!("MSG foo 1 {PAYLOAD}"));
             assert_eq!(&payload[..8], format!("{n:08}").as_bytes());
-            n += 1;
-            let late = Instant::now() + Duration::from_millis(20);
-            while !detected && n < total / 2 && Instant::now() < late {
+            let next = Instant::now() + Duration::from_millis(2);
+            while !detected && Instant::now() < next {
                 let lines = server.log_lines();
                 detected = lines.iter().any(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
-                std::thread::yield_now();
             }
         }
         assert!(detected);
