@@ -204,9 +204,8 @@ mod tests {
 
     #[test]
     fn bearer_tokens_are_hidden_from_monitoring() {
-        let jwt = |payload: &str| {
-            format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(payload.as_bytes()))
-        };
+        let jwt =
+            |payload: &str| format!("e30.{}.c2ln", BASE64URL_NOPAD.encode(payload.as_bytes()));
         let shown = |jwt: &str| {
             let o = ConnectOptions { jwt: jwt.to_owned(), ..ConnectOptions::default() };
             o.shown_jwt().to_owned()

@@ -55,8 +55,7 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
         document.accounts.sort_unstable();
         return Ok(document);
     }
-    let account =
-        server.account(name).ok_or_else(|| format!("Account {name} does not exist"))?;
+    let account = server.account(name).ok_or_else(|| format!("Account {name} does not exist"))?;
     let stats = account.sublist.stats();
     document.account_detail = Some(AccountInfo {
         account_name: account.name.clone(),

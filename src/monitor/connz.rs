@@ -399,7 +399,8 @@ fn choose(
         total += closed.iter().filter(of_account).count();
         let by_id = |c: &&Arc<ClosedClient>| options.cid == 0 || c.shared.cid == options.cid;
         if options.cid == 0 || chosen.is_empty() {
-            let found = closed.iter().filter(by_id).filter(|c| passes(&c.details, &account_name(c)));
+            let found =
+                closed.iter().filter(by_id).filter(|c| passes(&c.details, &account_name(c)));
             chosen.extend(found.cloned().map(Connection::Closed));
         }
     }
@@ -410,12 +411,7 @@ fn has_interest(client: &ClientShared, filter: &str) -> bool {
     client.any_subscription(|s| subjects_collide(filter.as_bytes(), s.subject()))
 }
 
-fn describe(
-    server: &Server,
-    options: &ConnzOptions,
-    c: &Connection,
-    now: SystemTime,
-) -> ConnInfo {
+fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: SystemTime) -> ConnInfo {
     let shared = c.shared();
     let details = c.with_details(Details::clone);
     let end = c.stop().unwrap_or(now);
@@ -500,7 +496,9 @@ mod tests {
 
     #[test]
     fn parameters_are_read() {
-        let o = from("sort=subs&auth=1&subs=detail&offset=2&limit=3&cid=4&state=ANY&user=u&acc=a&mqtt_client=m");
+        let o = from(
+            "sort=subs&auth=1&subs=detail&offset=2&limit=3&cid=4&state=ANY&user=u&acc=a&mqtt_client=m",
+        );
         let expected = ConnzOptions {
             sort: "subs".into(),
             auth: true,

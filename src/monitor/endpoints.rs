@@ -117,9 +117,9 @@ fn jsz_options(query: &Query) -> Result<JszOptions, String> {
 fn health(server: &Server, query: &Query) -> Result<Response, String> {
     let js_enabled = parameters::bool(query, "js-enabled")?;
     if js_enabled {
-        server.log.warnf(format_args!(
-            "Healthcheck: js-enabled deprecated, use js-enabled-only instead"
-        ));
+        server
+            .log
+            .warnf(format_args!("Healthcheck: js-enabled deprecated, use js-enabled-only instead"));
     }
     let options = HealthzOptions {
         js_enabled_only: parameters::bool(query, "js-enabled-only")? || js_enabled,

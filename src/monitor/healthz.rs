@@ -62,9 +62,7 @@ pub struct Healthz {
 /// Checks the server's health.
 pub fn healthz(server: &Server, options: &HealthzOptions) -> (Status, Healthz) {
     match check(server, options) {
-        Ok(()) => {
-            (Status::Ok, Healthz { status: "ok", error: String::new(), errors: Vec::new() })
-        }
+        Ok(()) => (Status::Ok, Healthz { status: "ok", error: String::new(), errors: Vec::new() }),
         Err(Failure { code, status, kind, error }) => {
             let document = if options.details {
                 Healthz {

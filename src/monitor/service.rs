@@ -225,8 +225,7 @@ impl Service for MonitorService {
         }
         // Failing to switch off the delay of small packets is no reason to refuse.
         let _ = stream.set_nodelay(true);
-        let limits =
-            Limits { max_pending_bytes: usize::MAX, write_deadline_ms: WRITE_DEADLINE_MS };
+        let limits = Limits { max_pending_bytes: usize::MAX, write_deadline_ms: WRITE_DEADLINE_MS };
         let made = core.adopt(stream, limits, |io| {
             let http = HttpConnection::new(Instant::now());
             let peer = Peer { http, phase: Phase::Open, waiting_bytes: 0 };

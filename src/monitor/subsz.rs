@@ -7,7 +7,7 @@ use super::request::Query;
 use crate::server::Server;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::subject::{is_valid_literal_subject, match_literal};
-use ::sublist::{Subscription as _, SublistStats};
+use ::sublist::{SublistStats, Subscription as _};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -130,8 +130,7 @@ pub fn subsz(server: &Server, options: &SubszOptions) -> Result<Subsz, String> {
         let tag = account.name_tag();
         // Only what is on the page is kept: there may be millions.
         let shown = account.sublist.filtered(|s: &Arc<Subscription>| {
-            let matches =
-                is_local(s) && (test.is_empty() || match_literal(test, s.subject()));
+            let matches = is_local(s) && (test.is_empty() || match_literal(test, s.subject()));
             let on_page = matches && wanted.contains(&total);
             total = total.saturating_add(usize::from(matches));
             on_page

@@ -128,7 +128,9 @@ impl ByKind {
     }
 
     fn sum(self) -> u64 {
-        [self.routes, self.gateways, self.leafs].iter().fold(self.clients, |a, b| a.saturating_add(*b))
+        [self.routes, self.gateways, self.leafs]
+            .iter()
+            .fold(self.clients, |a, b| a.saturating_add(*b))
     }
 }
 
