@@ -5,7 +5,7 @@ use ::sublist::Sublist;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -89,7 +89,12 @@ pub struct Account {
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
+    /// When it was last logged that a connection has too many subscriptions.
+    subscription_limit_logged: Mutex<Option<Instant>>,
 }
+
+/// A connection with too many subscriptions is logged once in this time for all of an account.
+const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(2);
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 
@@ -105,6 +110,7 @@ impl Account {
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
+            subscription_limit_logged: Mutex::new(None),
         }
     }
 
@@ -131,6 +137,17 @@ impl Account {
     /// Removes a client connection.
     pub fn remove_client(&self, cid: u64) {
         self.clients.lock().remove(&cid);
+    }
+
+    /// Whether it is to be logged that a connection has too many subscriptions: at most every two
+    /// seconds (spec 01 §7.1).
+    pub fn logs_subscription_limit(&self, now: Instant) -> bool {
+        let mut last = self.subscription_limit_logged.lock();
+        if last.is_some_and(|t| now.saturating_duration_since(t) < LIMIT_LOG_INTERVAL) {
+            return false;
+        }
+        *last = Some(now);
+        true
     }
 
     /// Client connections registered.

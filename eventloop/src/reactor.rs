@@ -222,7 +222,11 @@ struct Entry<C> {
     in_ready: bool,
     /// The socket may have bytes.
     readable: bool,
+    /// The peer has closed its side: behind the last bytes comes no other event.
+    read_closed: bool,
     held: Option<Box<Held>>,
+    /// Not read until the state machine resumes: it waits for an answer from another thread.
+    paused: bool,
     drain_until: u64,
     tls: Option<Box<Tls>>,
     /// Armed timers: kind and tick.
@@ -252,6 +256,7 @@ pub struct Io<'a> {
     close: Option<bool>,
     arm: SmallVec<[(u8, u64); 2]>,
     start_tls: Option<rustls::Connection>,
+    pause: Option<bool>,
     hand_over: HandOverLog,
 }
 
@@ -291,6 +296,17 @@ impl Io<'_> {
     /// Whether TLS begins after this call: the bytes that follow are not for the state machine.
     pub fn is_starting_tls(&self) -> bool {
         self.start_tls.is_some()
+    }
+
+    /// Stops reading the connection after this call: its state machine cannot go on before an
+    /// answer comes from another thread. Bytes that were not used are kept; timers still fire.
+    pub fn pause(&mut self) {
+        self.pause = Some(true);
+    }
+
+    /// Reads the connection again, beginning with the bytes that were kept.
+    pub fn resume(&mut self) {
+        self.pause = Some(false);
     }
 
     /// Arms timer `kind` (below 250) to fire `after_ms` from now.
@@ -434,6 +450,7 @@ impl<S: Service> Core<S> {
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         let conn = make(&mut io);
@@ -449,7 +466,9 @@ impl<S: Service> Core<S> {
             carry_more: false,
             in_ready: false,
             readable: false,
+            read_closed: false,
             held: None,
+            paused: false,
             drain_until: 0,
             tls: None,
             armed: SmallVec::new(),
@@ -536,6 +555,7 @@ impl<S: Service> Core<S> {
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         let session = entry.tls.as_ref().map(|t| &**t.session());
@@ -548,9 +568,12 @@ impl<S: Service> Core<S> {
         }
         let (close, arm, log) =
             (io.close, std::mem::take(&mut io.arm), std::mem::take(&mut io.hand_over));
-        let tls = io.start_tls.take();
+        let (tls, pause) = (io.start_tls.take(), io.pause);
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
+        }
+        if let Some(pause) = pause {
+            self.set_paused(token, pause);
         }
         if let Some(session) = tls {
             self.start_tls(token, session, Vec::new());
@@ -562,6 +585,16 @@ impl<S: Service> Core<S> {
             self.hold(service, token, log);
         }
         Some(result)
+    }
+
+    fn set_paused(&mut self, token: Token, paused: bool) {
+        let Some(entry) = self.entry(token) else { return };
+        entry.paused = paused;
+        if !paused {
+            // What was kept may hold complete commands.
+            entry.carry_more = !entry.carry.is_empty();
+            self.make_ready(token);
+        }
     }
 
     /// Stops reading a connection until the destinations it filled have drained.
@@ -638,6 +671,7 @@ impl<S: Service> Core<S> {
             close: Some(flush),
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         service.closed(conn, &mut io, cause);
@@ -799,7 +833,7 @@ impl<S: Service> Core<S> {
             return;
         };
         entry.in_ready = false;
-        if entry.held.is_some() || entry.conn.is_none() {
+        if entry.held.is_some() || entry.paused || entry.conn.is_none() {
             return;
         }
         let carried = entry.carry.len();
@@ -818,7 +852,9 @@ impl<S: Service> Core<S> {
             // A payload larger than a block is gathered in a buffer of its own, which grows with
             // what has really arrived, and is then shared as it is.
             if !feed_carried {
-                let limit = wanted.max(carried + 1).min((carried * 2).max(BLOCK_BYTES));
+                // What is wanted of a payload is known; the end of a long line is not.
+                let target = if wanted > carried + 1 { wanted } else { carried + BLOCK_BYTES };
+                let limit = target.min((carried * 2).max(BLOCK_BYTES));
                 carry.resize(limit, 0);
                 let read = self.read_some(token, &socket, &mut carry[carried..]);
                 let n = self.read_result(service, token, read, limit - carried);
@@ -947,7 +983,7 @@ impl<S: Service> Core<S> {
                 None
             }
             Ok(n) => {
-                if n == offered {
+                if n == offered || self.entry(token).is_some_and(|e| e.read_closed) {
                     self.make_ready(token);
                 } else if let Some(entry) = self.entry(token)
                     && entry.tls.is_none()
@@ -1108,6 +1144,7 @@ impl<S: Service> Reactor<S> {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             if let Some(entry) = core.entry(token) {
                                 entry.readable = true;
+                                entry.read_closed |= event.is_read_closed() || event.is_error();
                             }
                             core.make_ready(token);
                         }
