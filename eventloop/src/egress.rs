@@ -612,9 +612,9 @@ impl Egress {
     }
 
     /// Asks for a [`Note::Resume`] to `waiter` once this queue has drained. `false` if there is
-    /// nothing to wait for.
+    /// nothing to wait for, or no use in it.
     pub fn wait_for_drain(&self, waiter: &Arc<Mailbox>, token: Token) -> bool {
-        if self.lagging.load(Ordering::Relaxed) {
+        if self.lagging.load(Ordering::Relaxed) && !self.is_gated() {
             return false;
         }
         let mut q = self.queue.lock();
@@ -628,7 +628,9 @@ impl Egress {
     }
 
     /// A producer was held back for this connection and it drained less than expected: nobody is
-    /// held back for it again until its queue has been empty.
+    /// held back for it again until its queue has been empty, or is so full that going on at full
+    /// speed would cost the connection (spec 01 §8.3). A client that merely got no processor for a
+    /// moment would otherwise be closed as a slow consumer.
     pub fn mark_lagging(&self) {
         self.lagging.store(true, Ordering::Relaxed);
     }

@@ -180,6 +180,36 @@ fn a_reader_that_is_slow_for_a_while_loses_nothing() {
     slow.expect_nothing();
 }
 
+/// A subscriber that read nothing for a moment got no more consideration until its queue was empty:
+/// a publisher of 1 KiB messages filled it within a second and had it closed, where the process that
+/// read was merely not scheduled. Near the limit a publisher is held back in any case.
+#[test]
+fn a_reader_that_goes_on_when_the_publisher_is_stalled_loses_nothing() {
+    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let mut slow = subscriber(&server);
+    let mut publisher = server.client("");
+    let total = 1_500;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..total {
+                publisher.send(publication(n));
+            }
+        });
+        server.wait_for_monitor("/varz", |v| v["stalled_clients"].as_i64() > Some(0));
+        let mut n = 0;
+        while n < total {
+            let line = slow.line();
+            // The server asks for a sign of life meanwhile.
+            if line != "PING" {
+                assert_eq!(line, format!("MSG foo 1 {PAYLOAD}"));
+                assert_eq!(&slow.bytes(PAYLOAD + 2)[..8], format!("{n:08}").as_bytes());
+                n += 1;
+            }
+        }
+    });
+    assert_eq!(server.monitor("/varz")["slow_consumers"], 0);
+}
+
 #[test]
 fn without_stalling_messages_for_a_nearly_full_client_are_dropped() {
     let server = Server::start(
