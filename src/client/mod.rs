@@ -11,6 +11,7 @@ pub use shared::{ClientShared, Details};
 use crate::account::{Account, TrafficBatch};
 use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
+use crate::info::judge_client_info;
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use crate::logging::trace::Direction;
@@ -354,7 +355,7 @@ impl Client {
                 self.connect(io, json);
             }
             Op::Info(json) => {
-                if let Err(e) = serde_json::from_slice::<serde_json::Value>(json) {
+                if let Err(e) = judge_client_info(json) {
                     self.shared.error(format_args!("{e}"));
                     self.close(io, ClosedState::ProtocolViolation);
                 }
@@ -568,9 +569,8 @@ impl Client {
         let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
         if idle < settings.ping_interval_ms && self.rtt_known && measured {
             let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
-            self.shared.debug(format_args!(
-                "Delaying PING due to remote client data or ping {ago} ago"
-            ));
+            self.shared
+                .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
             if self.pings_outstanding + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);

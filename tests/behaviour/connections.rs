@@ -13,10 +13,8 @@ fn connections_without_descriptors_wait_and_are_served_later() {
     let mut waiting: Vec<TcpStream> =
         (0..80).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     let line = server.wait_for_log("Temporary Client Accept Error(");
-    let text = format!(
-        "(accept tcp {}: accept4: too many open files), sleeping 10ms",
-        server.address()
-    );
+    let text =
+        format!("(accept tcp {}: accept4: too many open files), sleeping 10ms", server.address());
     assert!(line.contains(&text), "{line}");
     // Who is connected is served as ever.
     sub.send("PUB foo 2\r\nok\r\n");
