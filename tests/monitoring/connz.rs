@@ -1,9 +1,10 @@
 //! `/connz`.
 
-use crate::{Monitored, numbers, start, start_with, strings};
+use crate::{Monitored, numbers, start, start_with, strings, wait_until};
 use nats_server::closed::ClosedState;
 use nats_server::monitor::connz::{ConnzOptions, State, connz};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn document(m: &Monitored, options: &ConnzOptions) -> Result<Value, String> {
     connz(&m.server, options).map(|c| serde_json::to_value(c).expect("plain data"))
@@ -47,7 +48,7 @@ fn connections_show_traffic_address_and_times() {
     let rtt = info["rtt"].as_str().expect("a round-trip time");
     assert!(rtt != "0s" && rtt.ends_with('s'), "{rtt}");
     // The last PONG may still be on its way.
-    crate::wait_until("nothing is pending", || {
+    wait_until("nothing is pending", || {
         (m.json("/connz")["connections"][0]["pending_bytes"] == 0).then_some(())
     });
     for absent in ["stop", "reason", "stalls", "subscriptions_list", "authorized_user", "account"] {
@@ -284,6 +285,64 @@ fn round_trips_are_sorted_longest_first() {
 }
 
 #[test]
+fn round_trips_are_measured_with_pings() {
+    let m = start_with(|o| o.ping_interval = Duration::from_millis(20));
+    let mut wire = m.client("");
+    let rtt = || m.json("/connz")["connections"][0]["rtt"].clone();
+    let at_connect = rtt();
+    wait_until("a PING is answered and measured", || {
+        assert_eq!(wire.line(), "PING");
+        wire.send("PONG\r\n");
+        wire.sync();
+        (rtt() != at_connect).then_some(())
+    });
+}
+
+#[test]
+fn connections_with_the_most_pending_come_first() {
+    let m = start();
+    let _first = m.client(r#""name":"first""#);
+    let mut slow = m.client(r#""name":"slow""#);
+    slow.send("SUB big 1\r\n");
+    slow.sync();
+    let mut publisher = m.client(r#""name":"publisher""#);
+    let payload = "x".repeat(512 * 1024);
+    let client = m.server.client(2).expect("the second connection");
+    // Socket buffers take some of it; the rest is pending until somebody reads it.
+    while client.egress.pending_bytes() == 0 {
+        publisher.send(format!("PUB big {}\r\n{payload}\r\n", payload.len()));
+        publisher.sync();
+    }
+    let c = m.json("/connz?sort=pending")["connections"].clone();
+    assert_eq!(strings(&c, "name")[0], "slow");
+    assert!(numbers(&c, "pending_bytes")[0] > 0);
+}
+
+#[test]
+fn closed_connections_can_be_asked_for_in_two_ways_at_once() {
+    let m = start();
+    for _ in 0..20 {
+        let mut wire = m.client("");
+        wire.send("SUB foo 1\r\n");
+        wire.sync();
+    }
+    m.wait_for_closed(20);
+    std::thread::scope(|scope| {
+        for (query, listed) in [("state=closed", false), ("state=closed&subs=true", true)] {
+            let m = &m;
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let c = m.json(&format!("/connz?{query}"))["connections"].clone();
+                    let c = c.as_array().expect("a list");
+                    assert_eq!(c.len(), 20);
+                    assert!(c.iter().all(|c| c.get("subscriptions_list").is_some() == listed));
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn open_and_closed_connections_are_told_apart() {
     let m = start();
     let mut open = Vec::new();
@@ -364,7 +423,7 @@ fn the_ring_of_closed_connections_forgets_the_oldest() {
     let m = start_with(|o| o.max_closed_clients = 2);
     for n in 0..3 {
         drop(m.client(&format!("\"name\":\"{n}\"")));
-        crate::wait_until("it is closed", || (m.server.client_count() == 0).then_some(()));
+        wait_until("it is closed", || (m.server.client_count() == 0).then_some(()));
     }
     m.wait_for_closed(2);
     assert_eq!(names(&m, "/connz?state=closed"), ["1", "2"]);

@@ -1,10 +1,19 @@
 //! `/varz`.
 
 use crate::{keys, start, start_with};
+use nats_server::config::options::Options;
 use nats_server::config::options::listen::{Port, WriteTimeout};
+use nats_server::config::options::mqtt::MqttOptions;
+use nats_server::config::options::proxies::ProxiesOptions;
+use nats_server::config::options::tls::TlsOptions;
+use nats_server::config::options::websocket::WebsocketOptions;
+use nats_server::config::text::SignedDuration;
+use nats_server::logging::Logger;
 use nats_server::monitor::varz::varz;
+use nats_server::server::Server;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every field of a server that has nothing configured, in the order of the reference.
@@ -192,29 +201,24 @@ fn configuration_is_shown() {
     assert_eq!(m.json("/accountz")["accounts"], json!(["$G"]));
 }
 
+/// The document of a server that is made but not started: it comes from the options.
+fn document(options: Options) -> Value {
+    let server = Server::new(options.into(), Arc::new(Logger::new())).expect("a server");
+    serde_json::to_value(varz(&server)).expect("plain data")
+}
+
 #[test]
 fn configured_parts_are_shown_even_when_they_do_not_run() {
-    // Nothing of this is started here: the document is made from the options.
-    let mut options = nats_server::config::options::Options::with_defaults();
+    let mut options = Options::with_defaults();
     options.cluster.port = Port::from(6222);
     options.cluster.write_deadline = Duration::from_secs(3);
     options.cluster.write_timeout = WriteTimeout::Close;
     options.gateway.name = "east".into();
     options.gateway.port = Port::from(7222);
     options.leafnode.port = Port::from(7422);
-    options.mqtt.port = Port::from(1883);
-    options.mqtt.js_domain = "hub".into();
-    options.mqtt.max_ack_pending = 10;
-    options.websocket.port = Port::from(8080);
-    options.websocket.no_tls = true;
-    options.websocket.handshake_timeout = Duration::from_secs(2);
-    options.proxies = Some(nats_server::config::options::proxies::ProxiesOptions {
-        trusted: vec!["UKEY".into()],
-    });
+    options.proxies = Some(ProxiesOptions { trusted: vec!["UKEY".into()] });
     options.set_baseline();
-    let log = std::sync::Arc::new(nats_server::logging::Logger::new());
-    let server = nats_server::server::Server::new(options.into(), log).expect("a server");
-    let v = serde_json::to_value(varz(&server)).expect("plain data");
+    let v = document(options);
     assert_eq!(
         v["cluster"],
         json!({
@@ -237,21 +241,64 @@ fn configured_parts_are_shown_even_when_they_do_not_run() {
             "write_deadline": 3_000_000_000_u64, "write_timeout": "close",
         })
     );
+    assert_eq!(v["proxies"], json!({"trusted": [{"key": "UKEY"}]}));
+}
+
+#[test]
+fn every_setting_of_mqtt_and_websocket_is_shown() {
+    let pin = "7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069";
+    let tls = TlsOptions {
+        verify_and_map: true,
+        pinned_certs: BTreeSet::from([pin.to_owned()]),
+        ..TlsOptions::default()
+    };
+    let mut options = Options::with_defaults();
+    options.mqtt = MqttOptions {
+        host: "127.0.0.1".into(),
+        port: Port::RANDOM,
+        no_auth_user: "someuser".into(),
+        js_domain: "js".into(),
+        auth_timeout: Duration::from_secs(2),
+        tls: Some(tls.clone()),
+        tls_timeout: Duration::from_secs(3),
+        ack_wait: SignedDuration::from_secs(4),
+        max_ack_pending: 256,
+        ..MqttOptions::default()
+    };
+    options.websocket = WebsocketOptions {
+        host: "127.0.0.1".into(),
+        port: Port::RANDOM,
+        advertise: "somehost:8080".into(),
+        no_auth_user: "someuser".into(),
+        jwt_cookie: "somecookiename".into(),
+        auth_timeout: Duration::from_secs(2),
+        no_tls: true,
+        tls: Some(tls),
+        same_origin: true,
+        allowed_origins: vec!["https://origin1".into(), "https://origin2".into()],
+        compression: true,
+        handshake_timeout: Duration::from_secs(4),
+        ..WebsocketOptions::default()
+    };
+    let v = document(options);
     assert_eq!(
         v["mqtt"],
         json!({
-            "host": "0.0.0.0", "port": 1883, "tls_timeout": 2.0, "js_domain": "hub",
-            "max_ack_pending": 10,
+            "host": "127.0.0.1", "port": -1, "no_auth_user": "someuser", "auth_timeout": 2.0,
+            "tls_map": true, "tls_timeout": 3.0, "tls_pinned_certs": [pin], "js_domain": "js",
+            "ack_wait": 4_000_000_000_u64, "max_ack_pending": 256,
         })
     );
     assert_eq!(
         v["websocket"],
         json!({
-            "host": "0.0.0.0", "port": 8080, "handshake_timeout": 2_000_000_000_u64,
-            "no_tls": true,
+            "host": "127.0.0.1", "port": -1, "advertise": "somehost:8080",
+            "no_auth_user": "someuser", "jwt_cookie": "somecookiename",
+            "handshake_timeout": 4_000_000_000_u64, "auth_timeout": 2.0, "no_tls": true,
+            "tls_map": true, "tls_pinned_certs": [pin], "same_origin": true,
+            "allowed_origins": ["https://origin1", "https://origin2"], "compression": true,
         })
     );
-    assert_eq!(v["proxies"], json!({"trusted": [{"key": "UKEY"}]}));
 }
 
 #[test]
