@@ -137,6 +137,8 @@ struct Queue {
     socket: Option<Arc<TcpStream>>,
     /// A write failed: the connection is broken.
     broken: bool,
+    /// Bytes written since the start, wrapping: how far a blocked batch got.
+    written: usize,
 }
 
 /// Limits of a connection's output.
@@ -207,6 +209,7 @@ impl Egress {
                 waiters: Vec::new(),
                 socket: Some(socket),
                 broken: false,
+                written: 0,
             }),
         }
     }
@@ -318,6 +321,7 @@ impl Egress {
             };
             let mut q = self.queue.lock();
             self.pending.fetch_sub(written, Ordering::Relaxed);
+            q.written = q.written.wrapping_add(written);
             let rest = bytes - written;
             if rest == 0 {
                 recycle_all(staged, recycle);
@@ -442,6 +446,7 @@ impl Egress {
             q = self.queue.lock();
             let pending = self.pending.fetch_sub(written.bytes, Ordering::Relaxed) - written.bytes;
             q.head = written.head;
+            q.written = q.written.wrapping_add(written.bytes);
             if q.chunks.is_empty() {
                 q.chunks = chunks;
             } else if !chunks.is_empty() {
@@ -483,12 +488,12 @@ impl Egress {
             return HandOver::Written;
         }
         q.writing = true;
-        let before = self.pending.load(Ordering::Relaxed);
+        let before = q.written;
         let outcome = self.finish_write(q, WriteResult::Done, now, recycle);
         // A batch that is still not out keeps its deadline.
-        if let (Some(batch), HandOver::Pending(after)) = (batch, outcome) {
-            let written = before.saturating_sub(after);
+        if let (Some(batch), HandOver::Pending(_)) = (batch, outcome) {
             let mut q = self.queue.lock();
+            let written = q.written.wrapping_sub(before);
             if let Some(b) = &mut q.blocked
                 && batch.batch_left > written
             {

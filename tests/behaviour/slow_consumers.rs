@@ -115,10 +115,12 @@ fn a_client_that_never_said_connect_is_a_slow_consumer_as_well() {
 
 #[test]
 fn under_retry_a_reader_that_makes_progress_is_kept() {
-    let server = Server::start("write_deadline: \"300ms\"\nwrite_timeout: retry\ndebug: true");
+    let server = Server::start(
+        "write_deadline: \"1s\"\nwrite_timeout: retry\nmax_pending: 268435456\ndebug: true",
+    );
     let mut slow = subscriber(&server);
     let mut publisher = server.client("");
-    let total = 800;
+    let total = 1200;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..total {
@@ -135,7 +137,8 @@ fn under_retry_a_reader_that_makes_progress_is_kept() {
             let next = Instant::now() + Duration::from_millis(2);
             while !detected && Instant::now() < next {
                 let lines = server.log_lines();
-                detected = lines.iter().any(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
+                detected =
+                    lines.iter().any(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
             }
         }
         assert!(detected);
@@ -248,9 +251,8 @@ fn without_stalling_messages_for_a_nearly_full_client_are_dropped() {
 
 #[test]
 fn a_queue_member_that_is_nearly_full_is_passed_over_without_stalling() {
-    let server = Server::start(
-        "no_fast_producer_stall: true\nmax_payload: 65536\nmax_pending: 500000",
-    );
+    let server =
+        Server::start("no_fast_producer_stall: true\nmax_payload: 65536\nmax_pending: 500000");
     let mut slow = subscriber(&server);
     slow.send("UNSUB 1\r\nSUB foo q 1\r\n");
     slow.expect_nothing();
