@@ -1,7 +1,10 @@
 //! From options to a running server, and from signals to its end (spec 02 §8 and §9).
 
+use crate::config::claims::UnverifiedClaims;
+use crate::config::cli::Exit;
 use crate::config::options::Options;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
 use crate::process::errno::PathError;
 use crate::process::ports_file::{self, Ports};
@@ -93,11 +96,18 @@ fn obey(server: &Arc<Server>, log: &Logger, signal: ServerSignal) {
     }
 }
 
-/// Runs a server until it is told to stop. Returns the exit code of the process.
-pub fn run(options: Options, argv0: &str) -> i32 {
+/// Runs a server until it is told to stop. `options` are those of flags and file, their baseline
+/// not set yet.
+///
+/// # Errors
+/// How the process ends when the server cannot start.
+pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
+    options.set_baseline();
+    validate(&mut options, &UnverifiedClaims).map_err(|e| Exit::failure(&e))?;
     if let Some(feature) = missing_feature(&options) {
-        eprintln!("nats-server: configured but not supported by this build: {feature}");
-        return 1;
+        return Err(Exit::failure(&format!(
+            "configured but not supported by this build: {feature}"
+        )));
     }
     let log = Arc::new(Logger::new());
     let target = Arc::new(Mutex::new(Target::default()));
@@ -114,23 +124,13 @@ pub fn run(options: Options, argv0: &str) -> i32 {
             obey(&server, &log, signal);
         })
     };
-    if let Err(e) = signals {
-        eprintln!("nats-server: {e}");
-        return 1;
-    }
-    if let Err(e) = log.configure(&log_options(&options)) {
-        eprintln!("nats-server: {e}");
-        return 1;
-    }
+    let failed = |e: &dyn std::fmt::Display| Exit::failure(&e.to_string());
+    // The thread lives as long as this value.
+    let _signals = signals.map_err(|e| failed(&e))?;
+    log.configure(&log_options(&options)).map_err(|e| failed(&e))?;
     let limit = limits::raise_open_files();
     let options = Arc::new(options);
-    let server = match Server::new(options.clone(), log.clone()) {
-        Ok(server) => server,
-        Err(e) => {
-            eprintln!("nats-server: {e}");
-            return 1;
-        }
-    };
+    let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
     announce(&server, &options, &log);
     if let Err(e) = limit {
         log.debugf(format_args!("The limit of open files could not be raised: {e}"));
@@ -138,11 +138,11 @@ pub fn run(options: Options, argv0: &str) -> i32 {
     if !options.pid_file.is_empty() {
         let path = Path::new(&options.pid_file);
         if let Err(e) = pid_file::write(path, std::process::id()) {
-            return fatal(&log, &format!("Could not write pidfile: {e}"));
+            return Err(fatal(&log, &format!("Could not write pidfile: {e}")));
         }
     }
     if let Err(e) = server.start() {
-        return fatal(&log, &e.to_string());
+        return Err(fatal(&log, &e.to_string()));
     }
     let ports = match write_ports_file(&server, &options, argv0) {
         Ok(path) => path,
@@ -165,13 +165,14 @@ pub fn run(options: Options, argv0: &str) -> i32 {
     {
         log.errorf(format_args!("Error cleaning up ports file {}: {e}", path.display()));
     }
-    0
+    Ok(())
 }
 
-fn fatal(log: &Logger, text: &str) -> i32 {
-    match log.fatalf(format_args!("{text}")) {
-        AfterFatal::Exit | AfterFatal::Continue => 1,
-    }
+/// Logs why the start failed; the log has said it all.
+fn fatal(log: &Logger, text: &str) -> Exit {
+    // A start that failed ends the process, wherever the line went.
+    let (AfterFatal::Exit | AfterFatal::Continue) = log.fatalf(format_args!("{text}"));
+    Exit { code: 1, ..Exit::default() }
 }
 
 fn announce(server: &Server, options: &Options, log: &Logger) {

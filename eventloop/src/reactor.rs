@@ -228,6 +228,8 @@ struct Entry<C> {
     /// The socket may have bytes.
     readable: bool,
     held: Option<Box<Held>>,
+    /// Not read until the state machine resumes: it waits for an answer from another thread.
+    paused: bool,
     drain_until: u64,
     tls: Option<Box<Tls>>,
     /// Armed timers: kind and tick.
@@ -257,6 +259,7 @@ pub struct Io<'a> {
     close: Option<bool>,
     arm: SmallVec<[(u8, u64); 2]>,
     start_tls: Option<TlsSession>,
+    pause: Option<bool>,
     hand_over: HandOverLog,
 }
 
@@ -296,6 +299,17 @@ impl Io<'_> {
     /// Whether TLS begins after this call: the bytes that follow are not for the state machine.
     pub fn is_starting_tls(&self) -> bool {
         self.start_tls.is_some()
+    }
+
+    /// Stops reading the connection after this call: its state machine cannot go on before an
+    /// answer comes from another thread. Bytes that were not used are kept; timers still fire.
+    pub fn pause(&mut self) {
+        self.pause = Some(true);
+    }
+
+    /// Reads the connection again, beginning with the bytes that were kept.
+    pub fn resume(&mut self) {
+        self.pause = Some(false);
     }
 
     /// Arms timer `kind` (below 250) to fire `after_ms` from now.
@@ -440,6 +454,7 @@ impl<S: Service> Core<S> {
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         let conn = make(&mut io);
@@ -456,6 +471,7 @@ impl<S: Service> Core<S> {
             in_ready: false,
             readable: false,
             held: None,
+            paused: false,
             drain_until: 0,
             tls: None,
             armed: SmallVec::new(),
@@ -542,6 +558,7 @@ impl<S: Service> Core<S> {
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         let session = entry.tls.as_ref().map(|t| t.session());
@@ -554,9 +571,12 @@ impl<S: Service> Core<S> {
         }
         let (close, arm, log) =
             (io.close, std::mem::take(&mut io.arm), std::mem::take(&mut io.hand_over));
-        let tls = io.start_tls.take();
+        let (tls, pause) = (io.start_tls.take(), io.pause);
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
+        }
+        if let Some(pause) = pause {
+            self.set_paused(token, pause);
         }
         if let Some(session) = tls {
             self.start_tls(token, session);
@@ -568,6 +588,16 @@ impl<S: Service> Core<S> {
             self.hold(service, token, log);
         }
         Some(result)
+    }
+
+    fn set_paused(&mut self, token: Token, paused: bool) {
+        let Some(entry) = self.entry(token) else { return };
+        entry.paused = paused;
+        if !paused {
+            // What was kept may hold complete commands.
+            entry.carry_more = !entry.carry.is_empty();
+            self.make_ready(token);
+        }
     }
 
     /// Stops reading a connection until the destinations it filled have drained.
@@ -644,6 +674,7 @@ impl<S: Service> Core<S> {
             close: Some(flush),
             arm: SmallVec::new(),
             start_tls: None,
+            pause: None,
             hand_over: HandOverLog::default(),
         };
         service.closed(conn, &mut io, cause);
@@ -807,7 +838,7 @@ impl<S: Service> Core<S> {
             return;
         };
         entry.in_ready = false;
-        if entry.held.is_some() || entry.conn.is_none() {
+        if entry.held.is_some() || entry.paused || entry.conn.is_none() {
             return;
         }
         let carried = entry.carry.len();

@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(
             check("a.*", "b.{{partition(3,1)}}", true),
             Err("invalid mapping destination: the only mapping function allowed for import \
-                 transforms is {{Wildcard()}} in b.{{partition(3,1)}}"
+                 transforms is {{Wildcard()}} in {{partition(3,1)}}"
                 .to_owned())
         );
     }

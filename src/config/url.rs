@@ -110,7 +110,7 @@ impl Url {
         {
             let end = authority.find('/').unwrap_or(authority.len());
             let (authority, after) = authority.split_at(end);
-            (url.user, url.host) = parse_authority(&url.scheme, authority)?;
+            (url.user, url.host) = parse_authority(authority)?;
             path = after;
         } else if !relative && rest.starts_with('/') {
             url.omit_host = true;
@@ -173,9 +173,8 @@ impl fmt::Display for Url {
         }
         if self.opaque.is_empty() {
             let authority = !self.host.is_empty() || self.user.is_some();
-            if (authority || !self.scheme.is_empty() && !self.omit_host)
-                && (authority || !self.path.is_empty())
-            {
+            let empty_host = !self.scheme.is_empty() && !self.omit_host && !self.path.is_empty();
+            if authority || empty_host {
                 out.push_str("//");
             }
             if let Some(user) = &self.user {
@@ -272,11 +271,11 @@ fn split_scheme(text: &str) -> Result<(&str, &str), String> {
     Ok(("", text))
 }
 
-fn parse_authority(scheme: &str, authority: &str) -> Result<(Option<UserInfo>, String), String> {
+fn parse_authority(authority: &str) -> Result<(Option<UserInfo>, String), String> {
     let Some((user, host)) = authority.rsplit_once('@') else {
-        return Ok((None, parse_host(scheme, authority)?));
+        return Ok((None, parse_host(authority)?));
     };
-    let host = parse_host(scheme, host)?;
+    let host = parse_host(host)?;
     let valid = |b: u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&b);
     if !user.bytes().all(valid) {
         return Err("net/url: invalid userinfo".to_owned());
@@ -293,7 +292,7 @@ fn parse_authority(scheme: &str, authority: &str) -> Result<(Option<UserInfo>, S
     Ok((Some(UserInfo { name, password }), host))
 }
 
-fn parse_host(scheme: &str, host: &str) -> Result<String, String> {
+fn parse_host(host: &str) -> Result<String, String> {
     let bad_port = |port: &str| Err(format!("invalid port {} after host", quote(port)));
     match host.rfind('[') {
         Some(0) => {
@@ -327,13 +326,10 @@ fn parse_host(scheme: &str, host: &str) -> Result<String, String> {
         Some(_) => return Err("invalid IP-literal".to_owned()),
         None => {}
     }
-    if let (Some(first), Some(last)) = (host.find(':'), host.rfind(':')) {
-        // Lists of hosts with ports are tolerated except in the schemes of the web.
-        let start = if matches!(scheme, "http" | "https") { first } else { last };
-        let port = host.get(start..).unwrap_or("");
-        if !is_optional_port(port) {
-            return bad_port(port);
-        }
+    // Lists of hosts with ports are tolerated: only the last port is looked at.
+    let port = host.rfind(':').and_then(|colon| host.get(colon..)).unwrap_or("");
+    if !is_optional_port(port) {
+        return bad_port(port);
     }
     unescape(host, Part::Host)
 }
@@ -479,7 +475,6 @@ mod tests {
             ("127.0.0.1:4222", "first path segment in URL cannot contain colon"),
             ("nats://h:port", "invalid port \":port\" after host"),
             ("nats://h:-1", "invalid port \":-1\" after host"),
-            ("http://h:1:2", "invalid port \":1:2\" after host"),
             ("nats://a b", "invalid character \" \" in host name"),
             ("nats://h/%zz", "invalid URL escape \"%zz\""),
             ("nats://h/%4", "invalid URL escape \"%4\""),

@@ -46,7 +46,7 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
     let mut document = Accountz {
         server_id: server.info().server_id.clone(),
         now: Time::utc(SystemTime::now()),
-        system_account: server.system_account().name.clone(),
+        system_account: server.system_account_name(),
         accounts: Vec::new(),
         account_detail: None,
     };

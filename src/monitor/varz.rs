@@ -573,7 +573,7 @@ pub fn varz(server: &Server) -> Varz {
         tags: o.server_tags.clone(),
         metadata: o.server_metadata.clone(),
         feature_flags: feature_flags(&o),
-        system_account: server.system_account().name.clone(),
+        system_account: server.system_account_name(),
         pinned_account_fails: stats.pinned_account_fails.load(Ordering::Relaxed),
         slow_consumer_stats: slow,
         stale_connection_stats: stale,

@@ -355,9 +355,15 @@ impl Server {
         &self.system
     }
 
+    /// The system account's name, empty if there is none.
+    pub fn system_account_name(&self) -> String {
+        if self.options().no_system_account { String::new() } else { self.system.name.clone() }
+    }
+
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        vec![self.global.clone(), self.system.clone()]
+        let system = (!self.options().no_system_account).then(|| self.system.clone());
+        std::iter::once(self.global.clone()).chain(system).collect()
     }
 
     /// The account with that name.

@@ -37,19 +37,33 @@ impl Server {
     /// The same with more command-line arguments.
     pub fn start_with(config: &str, args: &[&str]) -> Server {
         let config = format!("listen: \"127.0.0.1:-1\"\n{config}\n");
-        let mut server = Server::launch(Some(&config), args);
-        let line = server.wait_for_log("Listening for client connections on ");
-        let address = line.rsplit(' ').next().and_then(|a| a.parse().ok());
-        server.address = address;
-        server.wait_for_log("Server is ready");
-        assert!(server.address.is_some(), "no address in {line:?}");
-        server
+        Server::launch(Some(&config), args).listening()
+    }
+
+    fn listening(mut self) -> Server {
+        let line = self.wait_for_log("Listening for client connections on ");
+        self.address = line.rsplit(' ').next().and_then(|a| a.parse().ok());
+        self.wait_for_log("Server is ready");
+        assert!(self.address.is_some(), "no address in {line:?}");
+        self
+    }
+
+    /// Starts it with at most that many open files.
+    pub fn start_with_open_files(limit: usize, config: &str) -> Server {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_nats-server"));
+        let config = format!("listen: \"127.0.0.1:-1\"\n{config}\n");
+        Server::spawn(command, Some(&config), &[]).listening()
     }
 
     /// Starts the binary as it is told to; for starts that are expected to fail.
     pub fn launch(config: Option<&str>, args: &[&str]) -> Server {
+        Server::spawn(Command::new(env!("CARGO_BIN_EXE_nats-server")), config, args)
+    }
+
+    fn spawn(mut command: Command, config: Option<&str>, args: &[&str]) -> Server {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nats-server"));
         if let Some(text) = config {
             let path = dir.path().join("server.conf");
             std::fs::write(&path, text).expect("configuration file");
@@ -110,6 +124,37 @@ impl Server {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("status of the process");
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("resident memory");
+        let kib = line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
+        kib.expect("a number") * 1024
+    }
+
+    /// What the monitoring port, which must be configured, answers.
+    pub fn monitor(&self, path: &str) -> serde_json::Value {
+        let line = self.wait_for_log("Starting http monitor on ");
+        let address = line.rsplit(' ').next().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("monitoring answers");
+        stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("sends");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"))
+    }
+
+    /// Waits until monitoring says what `is` wants.
+    pub fn wait_for_monitor(
+        &self,
+        path: &str,
+        is: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        wait_until(path, || Some(self.monitor(path)).filter(&is))
     }
 
     /// Sends a signal.
@@ -202,15 +247,22 @@ impl Wire {
     /// Connects and reads INFO.
     pub fn open(address: SocketAddr) -> Wire {
         let mut wire = Wire::raw(address);
-        let line = wire.line();
-        let json = line.strip_prefix("INFO ").unwrap_or_else(|| panic!("no INFO: {line:?}"));
-        wire.info = serde_json::from_str(json).expect("INFO is JSON");
+        wire.take_first_info();
         wire
+    }
+
+    /// Reads the INFO that every connection begins with.
+    pub fn take_first_info(&mut self) {
+        self.info = self.next_info();
     }
 
     /// Connects and reads nothing.
     pub fn raw(address: SocketAddr) -> Wire {
-        let stream = TcpStream::connect(address).expect("connects");
+        Wire::over(TcpStream::connect(address).expect("connects"))
+    }
+
+    /// Over a connection that was made elsewhere; reads nothing.
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("timeout");
@@ -263,10 +315,18 @@ impl Wire {
 
     /// Exactly `n` bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        let bytes = self.try_bytes(n);
+        bytes.unwrap_or_else(|| panic!("closed after {:?}", String::from_utf8_lossy(&self.buffer)))
+    }
+
+    /// Exactly `n` bytes, or nothing if the connection ends before.
+    pub fn try_bytes(&mut self, n: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < n {
-            assert!(self.fill(), "closed after {:?}", String::from_utf8_lossy(&self.buffer));
+            if !self.fill() {
+                return None;
+            }
         }
-        self.buffer.drain(..n).collect()
+        Some(self.buffer.drain(..n).collect())
     }
 
     /// Checks that exactly these bytes come next.

@@ -11,6 +11,8 @@ use crate::config::text::SignedDuration;
 use crate::config::url::Url;
 use std::time::Duration;
 
+pub(in crate::config) use parse::check_min_version;
+
 /// Accepting leafnode connections, and connecting to other servers as a leafnode.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeafNodeOptions {

@@ -191,16 +191,16 @@ impl Loader<'_> {
             Kind::Table(fields) => {
                 remote.jetstream_cluster_migrate = true;
                 if let Some(delay) = fields.get("leader_migrate_delay") {
-                    remote.jetstream_cluster_migrate_delay =
-                        self.duration("leader_migrate_delay", delay)?;
+                    remote.jetstream_cluster_migrate_delay = self
+                        .duration("leader_migrate_delay", delay)
+                        .map_err(|error| error.wrong_type_of_block(value))?;
                 }
             }
             _ => {
                 let found = value.type_name();
-                self.error(
-                    value,
-                    format!("Expected boolean or map for jetstream_cluster_migrate, got {found}"),
-                );
+                self.report.errors.push(Diagnostic::general(format!(
+                    "Expected boolean or map for jetstream_cluster_migrate, got {found}"
+                )));
             }
         }
         Ok(())
