@@ -139,6 +139,7 @@ fn under_retry_a_reader_that_makes_progress_is_kept() {
                 let lines = server.log_lines();
                 detected =
                     lines.iter().any(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
+                std::thread::yield_now();
             }
         }
         assert!(detected);
