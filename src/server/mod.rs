@@ -7,14 +7,16 @@ mod settings;
 mod stats;
 
 pub use listen::{ListenError, host_port, listen};
-pub use settings::{Auth, Settings};
+pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
-use crate::account::{Account, AccountLimits, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT};
+use crate::account::{Account, Accounts};
+use crate::auth::Authenticator;
+use crate::auth::pool::HashPool;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
-use crate::identity::{SEED_BYTES, ServerIdentity};
+use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
@@ -61,6 +63,8 @@ pub struct ClosedClient {
 pub enum StartError {
     /// A listener could not be opened; the text is what the reference prints.
     Listen(ListenError),
+    /// The accounts do not fit together; the text is what the reference prints.
+    Accounts(String),
     /// The monitoring port cannot be served.
     Monitor(MonitorError),
     /// The system refused a thread, a poll or randomness.
@@ -74,6 +78,7 @@ impl std::fmt::Display for StartError {
                 let quoted = parser::quote::quote(e.to_string().as_bytes());
                 write!(f, "Error listening on port: {}, {quoted}", e.address())
             }
+            StartError::Accounts(text) => f.write_str(text),
             StartError::Monitor(e) => e.fmt(f),
             StartError::System(e) => e.fmt(f),
         }
@@ -107,8 +112,10 @@ pub struct Server {
     options: RwLock<Arc<Options>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
-    global: Arc<Account>,
-    system: Arc<Account>,
+    accounts: Accounts,
+    authenticator: RwLock<Arc<Authenticator>>,
+    /// Checks hashed passwords.
+    pub hash_pool: Arc<HashPool>,
     clients: Mutex<BTreeMap<u64, Arc<ClientShared>>>,
     closed: Mutex<ClosedRing<Arc<ClosedClient>>>,
     next_cid: AtomicU64,
@@ -136,13 +143,22 @@ impl Server {
     /// A server that does not listen yet. The options' baseline is set and validated.
     ///
     /// # Errors
-    /// When the system gives no randomness for the server's keys.
+    /// When the system gives no randomness for the server's keys, or the configured system account
+    /// does not exist.
     pub fn new(options: Arc<Options>, log: Arc<Logger>) -> Result<Arc<Server>, StartError> {
         let identity = ServerIdentity::from_seeds(seed()?, seed()?)
             .map_err(|e| io::Error::other(e.to_string()))?;
         let settings = Settings::from_options(&options);
         let reactors = std::thread::available_parallelism().map_or(1, usize::from);
-        let cache = !options.no_sublist_cache;
+        let random = u64::from_le_bytes(seed()?[..8].try_into().unwrap_or_default());
+        let accounts = Accounts::new(&options, random).map_err(StartError::Accounts)?;
+        let authenticator = {
+            let account = |name: Option<&str>| {
+                let found = name.and_then(|name| accounts.get(name));
+                found.unwrap_or_else(|| accounts.global()).clone()
+            };
+            Authenticator::new(&options, account, accounts.internal_user())
+        };
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -155,13 +171,12 @@ impl Server {
             host: options.host.clone(),
             port: 0,
             headers: settings.headers,
-            auth_required: settings.auth.required(),
+            auth_required: authenticator.required(),
             max_payload: options.max_payload,
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
-        let random = u64::from_le_bytes(seed()?[..8].try_into().unwrap_or_default());
         Ok(Arc::new(Server {
             log,
             identity,
@@ -176,8 +191,9 @@ impl Server {
             options: RwLock::new(options),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
-            global: Arc::new(Account::new(GLOBAL_ACCOUNT, AccountLimits::default(), cache)),
-            system: Arc::new(Account::new(SYSTEM_ACCOUNT, AccountLimits::default(), cache)),
+            accounts,
+            authenticator: RwLock::new(Arc::new(authenticator)),
+            hash_pool: Arc::default(),
             clients: Mutex::new(BTreeMap::new()),
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
@@ -234,6 +250,8 @@ impl Server {
         for (level, line) in std::iter::once(announced).chain(banner::client_listener(facts)) {
             self.log.at_level(level, format_args!("{line}"));
         }
+        self.hash_pool.start()?;
+        self.start_expiry()?;
         let slots = Arc::new(Slots::default());
         let mut reactors = Vec::new();
         for _ in 0..self.loads.len() {
@@ -261,6 +279,15 @@ impl Server {
         Ok(())
     }
 
+    /// Starts the thread that forgets answers of services which do not come.
+    fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
+        let server = self.clone();
+        let expiry = std::thread::Builder::new().name("responses".to_owned());
+        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
     /// The options in force.
     pub fn options(&self) -> Arc<Options> {
         self.options.read().clone()
@@ -276,35 +303,39 @@ impl Server {
         self.info.read().clone()
     }
 
-    /// The account of connections that are in no other.
-    pub fn global_account(&self) -> &Arc<Account> {
-        &self.global
+    /// Decides who may connect.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.read().clone()
     }
 
-    /// The system account.
-    pub fn system_account(&self) -> &Arc<Account> {
-        &self.system
+    /// The account of connections that are in no other.
+    pub fn global_account(&self) -> &Arc<Account> {
+        self.accounts.global()
+    }
+
+    /// The system account, unless there is none.
+    pub fn system_account(&self) -> Option<&Arc<Account>> {
+        self.accounts.system()
     }
 
     /// The system account's name, empty if there is none.
     pub fn system_account_name(&self) -> String {
-        if self.options().no_system_account { String::new() } else { self.system.name.clone() }
+        self.system_account().map_or(String::new(), |a| a.name.clone())
     }
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        let system = (!self.options().no_system_account).then(|| self.system.clone());
-        std::iter::once(self.global.clone()).chain(system).collect()
+        self.accounts.all().cloned().collect()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts().into_iter().find(|a| a.name == name)
+        self.accounts.get(name).cloned()
     }
 
     /// Whether that is the system account.
     pub fn is_system_account(&self, account: &Account) -> bool {
-        account.id == self.system.id
+        self.accounts.system().is_some_and(|system| system.id == account.id)
     }
 
     /// Where clients connect to.
@@ -343,6 +374,19 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// A challenge for a connection to sign. Without randomness from the system it is empty, which
+    /// no signature matches.
+    pub fn nonce(&self) -> String {
+        let mut bytes = [0; NONCE_SEED_BYTES];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => nonce(bytes),
+            Err(e) => {
+                self.log.errorf(format_args!("No randomness for a nonce: {e}"));
+                String::new()
+            }
+        }
     }
 
     /// Appends the INFO line for a client; `edit` changes what it says.
@@ -477,6 +521,8 @@ impl Server {
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
         self.close_monitoring();
+        self.hash_pool.stop();
+        self.accounts.expiry().end();
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::Shutdown);
         }
