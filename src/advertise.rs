@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::logging::quote::quoted;
 use crate::process::host::is_global_unicast;
+use parser::quote::quoted;
 
 /// Joins host and port; a host that holds a colon is put in brackets.
 pub fn join_host_port(host: &str, port: u16) -> String {

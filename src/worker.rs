@@ -119,9 +119,10 @@ impl Service for Worker {
     }
 
     fn accept_failed(&mut self, _listener: ListenerId, error: &io::Error, pause: Duration) {
+        let address = self.server.address().map(|a| a.to_string()).unwrap_or_default();
+        let text = crate::process::errno::error_text(error);
         self.server.log.errorf(format_args!(
-            "Temporary Client Accept Error({}), sleeping {}ms",
-            crate::process::errno::error_text(error),
+            "Temporary Client Accept Error(accept tcp {address}: accept4: {text}), sleeping {}ms",
             pause.as_millis()
         ));
     }

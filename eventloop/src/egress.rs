@@ -254,7 +254,10 @@ impl Egress {
     /// Adds to the delivery statistics. `at` is the time, in nanoseconds since the epoch.
     pub fn count_delivered(&self, messages: i64, bytes: i64, at: u64) {
         if messages != 0 {
-            self.last_delivery.store(at, Ordering::Relaxed);
+            // Threads may get here in another order than their passes began.
+            if at > self.last_delivery.load(Ordering::Relaxed) {
+                self.last_delivery.store(at, Ordering::Relaxed);
+            }
             self.out_messages.fetch_add(messages, Ordering::Relaxed);
             self.out_bytes.fetch_add(bytes, Ordering::Relaxed);
         }

@@ -222,6 +222,8 @@ struct Entry<C> {
     in_ready: bool,
     /// The socket may have bytes.
     readable: bool,
+    /// The peer has closed its side: behind the last bytes comes no other event.
+    read_closed: bool,
     held: Option<Box<Held>>,
     /// Not read until the state machine resumes: it waits for an answer from another thread.
     paused: bool,
@@ -464,6 +466,7 @@ impl<S: Service> Core<S> {
             carry_more: false,
             in_ready: false,
             readable: false,
+            read_closed: false,
             held: None,
             paused: false,
             drain_until: 0,
@@ -849,7 +852,9 @@ impl<S: Service> Core<S> {
             // A payload larger than a block is gathered in a buffer of its own, which grows with
             // what has really arrived, and is then shared as it is.
             if !feed_carried {
-                let limit = wanted.max(carried + 1).min((carried * 2).max(BLOCK_BYTES));
+                // What is wanted of a payload is known; the end of a long line is not.
+                let target = if wanted > carried + 1 { wanted } else { carried + BLOCK_BYTES };
+                let limit = target.min((carried * 2).max(BLOCK_BYTES));
                 carry.resize(limit, 0);
                 let read = self.read_some(token, &socket, &mut carry[carried..]);
                 let n = self.read_result(service, token, read, limit - carried);
@@ -978,7 +983,7 @@ impl<S: Service> Core<S> {
                 None
             }
             Ok(n) => {
-                if n == offered {
+                if n == offered || self.entry(token).is_some_and(|e| e.read_closed) {
                     self.make_ready(token);
                 } else if let Some(entry) = self.entry(token)
                     && entry.tls.is_none()
@@ -1139,6 +1144,7 @@ impl<S: Service> Reactor<S> {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             if let Some(entry) = core.entry(token) {
                                 entry.readable = true;
+                                entry.read_closed |= event.is_read_closed() || event.is_error();
                             }
                             core.make_ready(token);
                         }

@@ -167,19 +167,33 @@ pub fn has_wildcard(subject: &[u8]) -> bool {
 /// Wildcards count only as whole tokens: `*x` is literal here as in the index, so that what is
 /// counted is what is found. Empty tokens match nothing.
 pub fn wildcard_matches(filter: &[u8], subject: &[u8]) -> bool {
-    let mut subject_tokens = subject.split(|byte| *byte == b'.');
-    for token in filter.split(|byte| *byte == b'.') {
-        let Some(given) = subject_tokens.next() else { return false };
-        match token {
-            [] => return false,
+    let (mut filter, mut subject) = (filter, subject);
+    loop {
+        match filter {
             b">" => return true,
-            _ if given.is_empty() => return false,
-            [b'*'] => {}
-            _ if token != given => return false,
-            _ => {}
+            [b'*', rest @ ..] if rest.is_empty() || rest[0] == b'.' => {
+                let len = memchr::memchr(b'.', subject).unwrap_or(subject.len());
+                if len == 0 {
+                    return false;
+                }
+                (filter, subject) = (rest, &subject[len..]);
+            }
+            _ => {
+                let len = memchr::memchr(b'.', filter).unwrap_or(filter.len());
+                let (token, rest) = filter.split_at(len);
+                match subject.strip_prefix(token) {
+                    Some(after) if len > 0 => (filter, subject) = (rest, after),
+                    _ => return false,
+                }
+            }
+        }
+        // Both are now at the end of a token, or the subject is inside one.
+        match (filter.split_first(), subject.split_first()) {
+            (None, None) => return true,
+            (Some((_, rest)), Some((b'.', after))) => (filter, subject) = (rest, after),
+            _ => return false,
         }
     }
-    subject_tokens.next().is_none()
 }
 
 #[cfg(test)]
@@ -257,5 +271,34 @@ mod tests {
             count < 2
         }));
         assert_eq!(count, 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_agrees_with_comparing_token_by_token(
+            filter in "[ab*>]{0,2}(\\.[ab*>]{0,2}){0,3}",
+            subject in "[ab]{0,2}(\\.[ab]{0,2}){0,3}",
+        ) {
+            let mut given = subject.split('.');
+            let mut expected = true;
+            let mut open_ended = false;
+            let tokens: Vec<&str> = filter.split('.').collect();
+            for (index, token) in tokens.iter().enumerate() {
+                let found = given.next();
+                let last = index + 1 == tokens.len();
+                expected &= match (*token, found) {
+                    (">", Some(_)) if last => {
+                        open_ended = true;
+                        true
+                    }
+                    ("*", Some(found)) => !found.is_empty(),
+                    (token, Some(found)) => !token.is_empty() && token == found,
+                    (_, None) => false,
+                };
+            }
+            expected &= open_ended || given.next().is_none();
+            let matches = wildcard_matches(filter.as_bytes(), subject.as_bytes());
+            proptest::prop_assert_eq!(matches, expected);
+        }
     }
 }

@@ -22,5 +22,5 @@ pub mod line;
 mod printable;
 pub mod proxy;
 pub mod quote;
+pub mod redact;
 pub mod state;
-pub mod trace;

@@ -5,57 +5,72 @@
 //! and bytes that are not UTF-8 become `\x..`, other characters `\u....` or
 //! `\U........` (spec 01 §2.5, §2.6 and §7.1).
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
+
+/// Displays bytes in double quotes with everything unprintable escaped.
+pub struct Quoted<'a>(pub &'a [u8]);
+
+/// Displays a string quoted; see [`Quoted`].
+#[must_use]
+pub fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text.as_bytes())
+}
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write_escaped(f, self.0)?;
+        f.write_char('"')
+    }
+}
 
 /// Quotes `bytes`, including the surrounding double quotes.
 #[must_use]
 pub fn quote(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() + 2);
-    out.push('"');
-    quote_into(&mut out, bytes);
-    out.push('"');
-    out
+    Quoted(bytes).to_string()
 }
 
-/// Appends `bytes` quoted, but without surrounding double quotes.
-pub fn quote_into(out: &mut String, bytes: &[u8]) {
+/// Writes `bytes` escaped as between double quotes, but without them.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_escaped(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            quote_char(out, character);
+            write_escaped_char(out, character, '"')?;
         }
         for byte in chunk.invalid() {
-            push_formatted(out, format_args!("\\x{byte:02x}"));
+            write!(out, "\\x{byte:02x}")?;
         }
     }
+    Ok(())
 }
 
-fn quote_char(out: &mut String, character: char) {
-    let escape = match character {
-        '"' => "\\\"",
-        '\\' => "\\\\",
-        '\x07' => "\\a",
-        '\x08' => "\\b",
-        '\x0c' => "\\f",
-        '\n' => "\\n",
-        '\r' => "\\r",
-        '\t' => "\\t",
-        '\x0b' => "\\v",
-        _ if is_printable(character) => return out.push(character),
-        _ => {
-            let code = u32::from(character);
-            return match code {
-                0..=0x7f => push_formatted(out, format_args!("\\x{code:02x}")),
-                0x80..=0xffff => push_formatted(out, format_args!("\\u{code:04x}")),
-                _ => push_formatted(out, format_args!("\\U{code:08x}")),
-            };
+/// Writes one character escaped as between two of `delimiter`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_escaped_char(out: &mut impl Write, character: char, delimiter: char) -> fmt::Result {
+    match character {
+        c if c == delimiter => {
+            out.write_char('\\')?;
+            out.write_char(c)
         }
-    };
-    out.push_str(escape);
-}
-
-/// Writing to a string cannot fail.
-fn push_formatted(out: &mut String, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
+        '\\' => out.write_str("\\\\"),
+        '\x07' => out.write_str("\\a"),
+        '\x08' => out.write_str("\\b"),
+        '\x0c' => out.write_str("\\f"),
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        '\x0b' => out.write_str("\\v"),
+        _ if is_printable(character) => out.write_char(character),
+        _ => match u32::from(character) {
+            code @ 0..=0x7f => write!(out, "\\x{code:02x}"),
+            code @ 0x80..=0xffff => write!(out, "\\u{code:04x}"),
+            code => write!(out, "\\U{code:08x}"),
+        },
+    }
 }
 
 fn is_printable(character: char) -> bool {

@@ -119,7 +119,7 @@ pub struct Account {
     has_mappings: AtomicBool,
     mappings: RwLock<Option<Arc<Mappings>>>,
     /// When a connection with too many subscriptions was last logged.
-    max_subscriptions_logged: Mutex<Option<Instant>>,
+    subscription_limit_logged: Mutex<Option<Instant>>,
 }
 
 /// Characters of generated names.
@@ -144,7 +144,7 @@ impl Account {
             expiry: Arc::default(),
             has_mappings: AtomicBool::new(false),
             mappings: RwLock::new(None),
-            max_subscriptions_logged: Mutex::new(None),
+            subscription_limit_logged: Mutex::new(None),
         }
     }
 
@@ -218,8 +218,8 @@ impl Account {
     }
 
     /// Whether to log that a connection has too many subscriptions: not all of them are.
-    pub fn logs_max_subscriptions(&self, now: Instant) -> bool {
-        let mut last = self.max_subscriptions_logged.lock();
+    pub fn logs_subscription_limit(&self, now: Instant) -> bool {
+        let mut last = self.subscription_limit_logged.lock();
         let due = last.is_none_or(|at| now.duration_since(at) >= MAX_SUBSCRIPTIONS_LOG_INTERVAL);
         if due {
             *last = Some(now);

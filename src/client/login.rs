@@ -3,9 +3,7 @@
 //! Most logins are decided at once. Where a password has to be hashed, the connection is paused
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
-use super::{
-    Client, FIRST_PING_MS, PublishCheck, TIMER_PING, TIMER_SUBSCRIPTIONS, effective_limit,
-};
+use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
 use crate::account::Account;
 use crate::auth::{Attempt, Decision, Denial, User, who};
 use crate::closed::ClosedState;
@@ -39,9 +37,10 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
+        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
-        io.arm(TIMER_PING, base + server.random_below(base / 5 + 1));
+        self.arm_ping(io, base + server.random_below(base / 5 + 1));
         if let Err(e) = self.options.update(json) {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);

@@ -14,7 +14,6 @@ use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
-use crate::logging::redact::redact_connect;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
 use crate::subscription::{Destination, Shadow, Subscription};
@@ -26,6 +25,7 @@ use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
 use parser::proxy;
 use parser::quote::quote;
+use parser::redact::redact_connect;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -73,10 +73,15 @@ pub struct Client {
     first_pong_sent: bool,
     max_subscriptions: i64,
     pings_outstanding: i64,
+    /// When the last PING was sent.
     ping_sent: Option<Instant>,
+    /// Tick of the next PING, unless activity puts it off.
+    ping_due: u64,
     rtt_known: bool,
     /// Tick of the last PUB, SUB, UNSUB or PING.
     last_inbound: u64,
+    /// This read batch had a CONNECT, SUB or UNSUB.
+    active: bool,
     accepted: Instant,
     memo: Option<Box<Memo>>,
     /// `None` if the user may do everything.
@@ -151,8 +156,10 @@ impl Client {
             first_pong_sent: false,
             pings_outstanding: 0,
             ping_sent: None,
+            ping_due: 0,
             rtt_known: false,
             last_inbound: io.now,
+            active: false,
             accepted: Instant::now(),
             memo: None,
             permissions: None,
@@ -280,6 +287,10 @@ impl Client {
         input: &mut Input<'_>,
     ) -> Taken {
         let bytes = input.bytes();
+        if self.reason.is_some() {
+            // Refused already; what it says does not count.
+            return Taken { used: bytes.len(), wanted: 1, more: false, secure: false };
+        }
         let trace = self.shared.server.log.trace_enabled();
         fanout.trace = trace;
         self.mappings = self.account.mappings();
@@ -324,7 +335,10 @@ impl Client {
         batch.out_messages += out.out_messages;
         batch.out_bytes += out.out_bytes;
         self.account.traffic.add(&own);
-        self.shared.touch(io.stager.wall_nanos);
+        // PING and PONG are no activity: they come from idle clients too.
+        if std::mem::take(&mut self.active) || own.in_messages > 0 {
+            self.shared.touch(io.stager.wall_nanos);
+        }
         Taken { used: pos, wanted: self.parser.wanted(), more, secure: false }
     }
 
@@ -346,19 +360,23 @@ impl Client {
             Op::PubLine(line) => {
                 inbound(if line.is_hpub { "HPUB" } else { "PUB" }, Some(line.arg));
                 if !is_valid_literal_subject(line.subject) {
-                    // The reference judges a cut publication twice (spec 01 §2.4).
                     self.send_error(io, "Invalid Publish Subject");
-                    self.send_error(io, "Invalid Publish Subject");
+                    if line.repeated {
+                        // A cut publication is judged twice (spec 01 §2.4).
+                        self.send_error(io, "Invalid Publish Subject");
+                    }
                 }
             }
             Op::Sub { subject, queue, sid, arg } => {
                 inbound("SUB", Some(arg));
                 self.last_inbound = io.now;
+                self.active = true;
                 self.subscribe(io, subject, queue, sid);
             }
             Op::Unsub { sid, max, arg } => {
                 inbound("UNSUB", Some(arg));
                 self.last_inbound = io.now;
+                self.active = true;
                 self.unsubscribe(io, sid, max);
             }
             Op::Ping => {
@@ -380,6 +398,7 @@ impl Client {
                     let shown = redact_connect(json);
                     self.shared.trace_op(Direction::Inbound, "CONNECT", Some(&shown));
                 }
+                self.active = true;
                 self.connect(io, json);
             }
             Op::Info(json) => {
@@ -448,7 +467,7 @@ impl Client {
 
     fn pong(&mut self) {
         self.pings_outstanding = 0;
-        if let Some(sent) = self.ping_sent.take() {
+        if let Some(sent) = self.ping_sent {
             self.shared.set_rtt(sent.elapsed());
             self.rtt_known = true;
         }
@@ -481,15 +500,23 @@ impl Client {
         }
     }
 
+    fn arm_ping(&mut self, io: &mut Io<'_>, after_ms: u64) {
+        self.ping_due = io.now + after_ms;
+        io.arm(TIMER_PING, after_ms);
+    }
+
     fn ping_timer(&mut self, io: &mut Io<'_>, settings: &Settings) {
+        if io.now < self.ping_due {
+            // CONNECT has put it off, which an armed timer does not know.
+            return io.arm(TIMER_PING, self.ping_due - io.now);
+        }
         self.shared.debug(format_args!("Client Ping Timer"));
         let idle = io.now - self.last_inbound;
-        let refresh = !self.rtt_known || self.ping_sent.is_some_and(|t| t.elapsed() > RTT_REFRESH);
-        if idle < settings.ping_interval_ms && !refresh {
-            self.shared.debug(format_args!(
-                "Delaying PING due to remote client data or ping {}ms ago",
-                idle
-            ));
+        let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
+        if idle < settings.ping_interval_ms && self.rtt_known && measured {
+            let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
+            self.shared
+                .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
             if self.pings_outstanding + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
@@ -504,7 +531,7 @@ impl Client {
             self.ping_sent = Some(Instant::now());
             io.reply().extend_from_slice(encode::PING);
         }
-        io.arm(TIMER_PING, settings.ping_interval_ms);
+        self.arm_ping(io, settings.ping_interval_ms);
     }
 
     // ---- SUB and UNSUB ----
@@ -625,7 +652,7 @@ impl Client {
     }
 
     fn too_many_subscriptions(&self, io: &mut Io<'_>) {
-        if self.account.logs_max_subscriptions(Instant::now()) {
+        if self.account.logs_subscription_limit(Instant::now()) {
             self.shared.error(format_args!("maximum subscriptions exceeded"));
         }
         self.send_error(io, "maximum subscriptions exceeded");

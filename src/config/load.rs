@@ -237,9 +237,7 @@ impl Loader<'_> {
         let mut seen = HashSet::new();
         let mut complete = true;
         for item in items {
-            let Some(text) = self.ok(string(item)) else {
-                return None;
-            };
+            let text = self.ok(string(item))?;
             if !seen.insert(text.clone()) {
                 self.questionable(&text, item, &format!("Duplicate {kind} entry detected"));
                 continue;

@@ -3,6 +3,7 @@
 //!
 //! Operators' tools match on these texts, so they are spelled here once and tested by table.
 
+use parser::quote::write_escaped_char;
 use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
@@ -10,13 +11,7 @@ use std::time::Duration;
 /// The text in double quotes, with control and unprintable characters escaped.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        push_quoted(&mut out, c, '"');
-    }
-    out.push('"');
-    out
+    parser::quote::quote(text.as_bytes())
 }
 
 /// A list of texts, each quoted, in square brackets and separated by spaces.
@@ -30,48 +25,10 @@ pub fn quote_list<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> String {
 #[must_use]
 pub fn quote_char(c: char) -> String {
     let mut out = String::from("'");
-    push_quoted(&mut out, c, '\'');
+    // Writing to a String cannot fail.
+    let _ = write_escaped_char(&mut out, c, '\'');
     out.push('\'');
     out
-}
-
-fn push_quoted(out: &mut String, c: char, delimiter: char) {
-    let short = match c {
-        '\x07' => "\\a",
-        '\x08' => "\\b",
-        '\x0c' => "\\f",
-        '\n' => "\\n",
-        '\r' => "\\r",
-        '\t' => "\\t",
-        '\x0b' => "\\v",
-        '\\' => "\\\\",
-        _ => "",
-    };
-    let code = u32::from(c);
-    // Writing to a String cannot fail.
-    let _ = if !short.is_empty() {
-        out.write_str(short)
-    } else if c == delimiter {
-        out.write_char('\\').and_then(|()| out.write_char(c))
-    } else if is_printable(c) {
-        out.write_char(c)
-    } else if code < 0x80 {
-        write!(out, "\\x{code:02x}")
-    } else if code < 0x1_0000 {
-        write!(out, "\\u{code:04x}")
-    } else {
-        write!(out, "\\U{code:08x}")
-    };
-}
-
-fn is_printable(c: char) -> bool {
-    if c.is_ascii() {
-        return (' '..='\x7e').contains(&c);
-    }
-    // The standard library's debug form escapes what is not printable. A leading letter keeps it
-    // from escaping combining characters for their position alone.
-    let probe = String::from_iter(['a', c]);
-    probe.escape_debug().nth(1) == Some(c)
 }
 
 /// A length of time with a sign, in nanoseconds: what a configured duration can be before it is

@@ -173,9 +173,8 @@ impl fmt::Display for Url {
         }
         if self.opaque.is_empty() {
             let authority = !self.host.is_empty() || self.user.is_some();
-            if (authority || !self.scheme.is_empty() && !self.omit_host)
-                && (authority || !self.path.is_empty())
-            {
+            let empty_host = !self.scheme.is_empty() && !self.omit_host && !self.path.is_empty();
+            if authority || empty_host {
                 out.push_str("//");
             }
             if let Some(user) = &self.user {

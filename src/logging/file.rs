@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::line::{Level, LineFormat};
-use super::quote::quoted;
 use crate::process::errno::{PathError, error_text};
+use parser::quote::quoted;
 
 /// Permissions of a new log file, before the umask.
 const LOG_FILE_MODE: u32 = 0o640;

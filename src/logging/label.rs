@@ -7,7 +7,7 @@
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 
-use super::quote::quoted;
+use parser::quote::quoted;
 
 /// The kinds of connection a label distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

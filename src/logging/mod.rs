@@ -11,17 +11,13 @@
 //! * [`syslog`]: local and remote syslog ("spec 02, 10.4");
 //! * [`label`]: how a connection is named in a line ("spec 01, 13.1");
 //! * [`trace`]: protocol and payload trace texts ("spec 01, 13.2");
-//! * [`redact`]: removal of secrets from a traced CONNECT;
-//! * [`rate_limit`]: suppression of repeated statements ("spec 02, 10.7");
-//! * [`quote`]: the quoted strings that appear in log and error texts.
+//! * [`rate_limit`]: suppression of repeated statements ("spec 02, 10.7").
 
 pub mod file;
 pub mod label;
 pub mod line;
 pub mod logger;
-pub mod quote;
 pub mod rate_limit;
-pub mod redact;
 pub mod syslog;
 pub mod trace;
 

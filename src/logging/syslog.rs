@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::tz::TimeZone;
 
 use super::line::Level;
-use super::quote::quoted;
 use crate::process::errno::error_text;
+use parser::quote::quoted;
 
 /// Sockets of a local daemon, in the order they are tried.
 const LOCAL_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display};
 
-use super::quote::{Quoted, write_escaped};
+use parser::quote::{Quoted, write_escaped};
 
 /// Which way a traced operation went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -279,7 +279,6 @@ impl Key {
         let shared = c.shared();
         let count = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
         let nanos = |d: Duration| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX);
-        let at = |t: SystemTime| nanos(since(SystemTime::UNIX_EPOCH, t));
         let (delivered_messages, delivered_bytes) = shared.egress.delivered();
         let ascending = match sort {
             Sort::Cid => i128::from(shared.cid),
@@ -291,12 +290,22 @@ impl Key {
             Sort::BytesTo => -i128::from(delivered_bytes),
             Sort::MessagesFrom => -i128::from(shared.in_messages.load(Ordering::Relaxed)),
             Sort::BytesFrom => -i128::from(shared.in_bytes.load(Ordering::Relaxed)),
-            Sort::Last => -at(shared.last_activity()),
-            Sort::Idle => at(shared.last_activity()),
-            Sort::Stop => -c.stop().map_or(0, at),
+            Sort::Last => -instant(shared.last_activity()),
+            // Longest idle first is least recently active first, also if that is in the future.
+            Sort::Idle => instant(shared.last_activity()),
+            Sort::Stop => -c.stop().map_or(0, instant),
             Sort::Rtt => -nanos(shared.rtt()),
         };
         Key(ascending, "")
+    }
+}
+
+/// A point in time as a number.
+fn instant(at: SystemTime) -> i128 {
+    let nanos = |d: Duration| i128::try_from(d.as_nanos()).unwrap_or(i128::MAX);
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => nanos(after),
+        Err(e) => -nanos(e.duration()),
     }
 }
 
@@ -534,6 +543,24 @@ mod tests {
         assert_eq!(from("offset=xxx"), int("offset"));
         assert_eq!(from("limit=xxx"), int("limit"));
         assert_eq!(from("state=xXx"), Err("Error decoding state for xXx".to_owned()));
+    }
+
+    #[test]
+    fn points_in_time_compare_as_numbers_on_both_sides_of_now_and_the_epoch() {
+        let now = SystemTime::now();
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        let ordered = [
+            SystemTime::UNIX_EPOCH - minutes(1),
+            SystemTime::UNIX_EPOCH,
+            now - minutes(15),
+            now - minutes(1),
+            now - Duration::from_secs(2),
+            now,
+            now + Duration::from_secs(2),
+            now + minutes(10),
+        ];
+        assert!(ordered.map(instant).is_sorted_by(|a, b| a < b));
+        assert_eq!(instant(now), instant(now));
     }
 
     #[test]

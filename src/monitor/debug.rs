@@ -1,7 +1,7 @@
 //! `/stacksz` and `/debug/vars` (spec 04 §3.13): a look at the process.
 
+use crate::config::cli::redact_arguments;
 use crate::json;
-use crate::process::arguments::redact_arguments;
 use crate::process::usage::ProcessStat;
 use serde::Serialize;
 use std::fmt::Write;
@@ -89,7 +89,7 @@ struct MemoryStatistics {
 
 /// The document at `/debug/vars`, in its own layout: one line per variable.
 pub fn vars() -> Vec<u8> {
-    let arguments: Vec<String> =
+    let mut arguments: Vec<String> =
         std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     let resident = ProcessStat::read().map_or(0, |stat| stat.resident_bytes);
     let memory = MemoryStatistics {
@@ -103,7 +103,8 @@ pub fn vars() -> Vec<u8> {
     // Plain structures in memory always serialise.
     let value = |json: serde_json::Result<Vec<u8>>| json.unwrap_or_default();
     let mut out = b"{\n\"cmdline\": ".to_vec();
-    out.extend(value(json::to_vec(&redact_arguments(&arguments))));
+    redact_arguments(&mut arguments);
+    out.extend(value(json::to_vec(&arguments)));
     out.extend_from_slice(b",\n\"memstats\": ");
     out.extend(value(json::to_vec(&memory)));
     out.extend_from_slice(b"\n}\n");

@@ -8,8 +8,8 @@ use super::response::{Response, Status};
 use super::subsz::{SubszOptions, subsz};
 use super::{Counted, accountz, accstatz, debug, links, parameters, root, varz};
 use crate::json;
-use crate::logging::quote::quoted;
 use crate::server::Server;
+use parser::quote::quoted;
 use serde::Serialize;
 
 /// Answers a request.

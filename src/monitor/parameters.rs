@@ -3,7 +3,7 @@
 //! An absent or empty parameter is false or zero. The error text is the body of a 400 answer.
 
 use super::request::Query;
-use crate::logging::quote::quoted;
+use parser::quote::quoted;
 
 /// Whether `subs` asks for no subscriptions, a list, or details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::text::friendly_bytes;
 use super::version::VERSION;
 use crate::logging::Level;
-use crate::logging::quote::quoted;
+use parser::quote::quoted;
 
 /// A line and its level.
 pub type Line = (Level, String);

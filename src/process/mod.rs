@@ -5,12 +5,10 @@
 //! * [`pid_file`], [`ports_file`]: the files of "spec 02, 8.2 and 8.3";
 //! * [`signals`]: delivery of signals to the server ("spec 02, 9.1");
 //! * [`signal_command`]: `--signal` ("spec 02, 9.2");
-//! * [`arguments`]: secrets removed from the argument list ("spec 02, 7.3");
 //! * [`usage`]: processor and memory use, as `/varz` shows them;
 //! * [`limits`]: the open-files limit and the size of memory;
 //! * [`host`], [`errno`], [`text`], [`version`]: facts and wordings used by the above.
 
-pub mod arguments;
 pub mod banner;
 pub mod errno;
 pub mod host;

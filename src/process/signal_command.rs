@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::errno::errno_text;
-use crate::logging::quote::quoted;
+use parser::quote::quoted;
 
 /// The name processes are looked for by.
 const PROCESS_NAME: &str = "nats-server";

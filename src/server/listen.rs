@@ -15,6 +15,8 @@ const BACKLOG: i32 = 4096;
 pub struct ListenError {
     host: String,
     port: Port,
+    /// The system call that failed, as it stands before the reason; empty for other reasons.
+    step: &'static str,
     error: io::Error,
 }
 
@@ -28,7 +30,7 @@ impl ListenError {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = error_text(&self.error);
-        write!(f, "listen tcp {}: {text}", self.address())
+        write!(f, "listen tcp {}: {}{text}", self.address(), self.step)
     }
 }
 
@@ -49,10 +51,10 @@ pub fn host_port(host: &str, port: u16) -> String {
 /// # Errors
 /// When the host has no address, the port is no port, or the system refuses.
 pub fn listen(host: &str, port: Port) -> Result<(TcpListener, SocketAddr), ListenError> {
-    let failed = |error| ListenError { host: host.to_owned(), port, error };
+    let failed = |(step, error)| ListenError { host: host.to_owned(), port, step, error };
     let number = port
         .to_bind()
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidInput, "invalid port")))?;
+        .ok_or_else(|| failed(("", io::Error::new(io::ErrorKind::InvalidInput, "invalid port"))))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let any = matches!(bare, "" | "0.0.0.0" | "::");
     let result = if any {
@@ -60,27 +62,35 @@ pub fn listen(host: &str, port: Port) -> Result<(TcpListener, SocketAddr), Liste
             // A system without IPv6 still has the other family.
             .or_else(|_| open(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), number), false))
     } else {
-        (bare, number).to_socket_addrs().and_then(|mut addresses| {
-            let first = addresses
-                .next()
-                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such host"))?;
-            open(first, false)
-        })
+        (bare, number)
+            .to_socket_addrs()
+            .and_then(|mut addresses| {
+                let none = || io::Error::new(io::ErrorKind::NotFound, "no such host");
+                addresses.next().ok_or_else(none)
+            })
+            .map_err(|e| ("", e))
+            .and_then(|first| open(first, false))
     };
     let listener = result.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let address = listener.local_addr().map_err(|e| failed(("", e)))?;
     Ok((listener, address))
 }
 
-fn open(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+/// Opens the listener, or tells which step failed.
+fn open(
+    address: SocketAddr,
+    both_families: bool,
+) -> Result<TcpListener, (&'static str, io::Error)> {
+    let at = |step: &'static str| move |e: io::Error| (step, e);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+        .map_err(at("socket: "))?;
     if address.is_ipv6() {
-        socket.set_only_v6(!both_families)?;
+        socket.set_only_v6(!both_families).map_err(at("setsockopt: "))?;
     }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true).map_err(at("setsockopt: "))?;
+    socket.bind(&address.into()).map_err(at("bind: "))?;
+    socket.listen(BACKLOG).map_err(at("listen: "))?;
+    socket.set_nonblocking(true).map_err(at("setnonblock: "))?;
     Ok(socket.into())
 }
 
@@ -102,9 +112,8 @@ mod tests {
     fn a_taken_port_is_an_error_that_names_it() {
         let (_listener, address) = listen("127.0.0.1", Port::RANDOM).unwrap();
         let e = listen("127.0.0.1", Port::from(address.port())).unwrap_err();
-        let text = e.to_string();
-        assert!(text.starts_with(&format!("listen tcp 127.0.0.1:{}: ", address.port())), "{text}");
-        assert!(text.contains("address already in use"), "{text}");
+        let at = format!("127.0.0.1:{}", address.port());
+        assert_eq!(e.to_string(), format!("listen tcp {at}: bind: address already in use"));
         assert!(listen("127.0.0.1", Port::new(70_000)).is_err());
     }
 

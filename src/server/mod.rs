@@ -11,6 +11,7 @@ pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
 use crate::account::{Account, Accounts};
+use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
 use crate::client::{ClientShared, Details};
@@ -67,6 +68,8 @@ pub enum StartError {
     Accounts(String),
     /// The monitoring port cannot be served.
     Monitor(MonitorError),
+    /// `client_advertise` is no address.
+    Advertise(String, HostPortError),
     /// The system refused a thread, a poll or randomness.
     System(io::Error),
 }
@@ -80,6 +83,10 @@ impl std::fmt::Display for StartError {
             }
             StartError::Accounts(text) => f.write_str(text),
             StartError::Monitor(e) => e.fmt(f),
+            StartError::Advertise(text, e) => {
+                let what = "Error setting server INFO with ClientAdvertise value of";
+                write!(f, "{what} {text}, err={e}")
+            }
             StartError::System(e) => e.fmt(f),
         }
     }
@@ -239,6 +246,11 @@ impl Server {
         {
             let mut info = Info::clone(&self.info());
             info.port = address.port();
+            if !options.client_advertise.is_empty() {
+                let text = &options.client_advertise;
+                (info.host, info.port) = parse_host_port(text, address.port())
+                    .map_err(|e| StartError::Advertise(text.clone(), e))?;
+            }
             *self.info.write() = Arc::new(info);
         }
         let on = listen::host_port(&options.host, address.port());
@@ -433,12 +445,14 @@ impl Server {
     /// Registers a client. `false` if there are as many as there may be.
     pub fn client_opened(&self, client: &Arc<ClientShared>) -> bool {
         let max = self.settings().max_connections;
-        let mut clients = self.clients.lock();
-        clients.insert(client.cid, client.clone());
-        let open = clients.len();
-        drop(clients);
         self.stats.total_connections.fetch_add(1, Ordering::Relaxed);
-        usize::try_from(max).is_ok_and(|max| open <= max)
+        let mut clients = self.clients.lock();
+        // One that is refused takes no place while it is being told so.
+        let room = usize::try_from(max).is_ok_and(|max| clients.len() < max);
+        if room {
+            clients.insert(client.cid, client.clone());
+        }
+        room
     }
 
     /// A client connection has ended.

@@ -37,19 +37,33 @@ impl Server {
     /// The same with more command-line arguments.
     pub fn start_with(config: &str, args: &[&str]) -> Server {
         let config = format!("listen: \"127.0.0.1:-1\"\n{config}\n");
-        let mut server = Server::launch(Some(&config), args);
-        let line = server.wait_for_log("Listening for client connections on ");
-        let address = line.rsplit(' ').next().and_then(|a| a.parse().ok());
-        server.address = address;
-        server.wait_for_log("Server is ready");
-        assert!(server.address.is_some(), "no address in {line:?}");
-        server
+        Server::launch(Some(&config), args).listening()
+    }
+
+    fn listening(mut self) -> Server {
+        let line = self.wait_for_log("Listening for client connections on ");
+        self.address = line.rsplit(' ').next().and_then(|a| a.parse().ok());
+        self.wait_for_log("Server is ready");
+        assert!(self.address.is_some(), "no address in {line:?}");
+        self
+    }
+
+    /// Starts it with at most that many open files.
+    pub fn start_with_open_files(limit: usize, config: &str) -> Server {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_nats-server"));
+        let config = format!("listen: \"127.0.0.1:-1\"\n{config}\n");
+        Server::spawn(command, Some(&config), &[]).listening()
     }
 
     /// Starts the binary as it is told to; for starts that are expected to fail.
     pub fn launch(config: Option<&str>, args: &[&str]) -> Server {
+        Server::spawn(Command::new(env!("CARGO_BIN_EXE_nats-server")), config, args)
+    }
+
+    fn spawn(mut command: Command, config: Option<&str>, args: &[&str]) -> Server {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nats-server"));
         if let Some(text) = config {
             let path = dir.path().join("server.conf");
             std::fs::write(&path, text).expect("configuration file");
@@ -112,6 +126,37 @@ impl Server {
         self.child.id()
     }
 
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("status of the process");
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("resident memory");
+        let kib = line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
+        kib.expect("a number") * 1024
+    }
+
+    /// What the monitoring port, which must be configured, answers.
+    pub fn monitor(&self, path: &str) -> serde_json::Value {
+        let line = self.wait_for_log("Starting http monitor on ");
+        let address = line.rsplit(' ').next().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("monitoring answers");
+        stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("sends");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"))
+    }
+
+    /// Waits until monitoring says what `is` wants.
+    pub fn wait_for_monitor(
+        &self,
+        path: &str,
+        is: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        wait_until(path, || Some(self.monitor(path)).filter(&is))
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: &str) {
         let status =
@@ -160,9 +205,11 @@ impl Server {
         Wire::open(self.address())
     }
 
-    /// A connection after a CONNECT with `verbose:false` and what `options` (JSON members) adds.
+    /// A connection after a CONNECT with `verbose:false` and what `options` (JSON members) adds. It
+    /// answers the server's PINGs when it reads.
     pub fn client(&self, options: &str) -> Wire {
         let mut wire = self.connect();
+        wire.answer_pings();
         let comma = if options.is_empty() { "" } else { "," };
         wire.send(format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false{comma}{options}}}\r\nPING\r\n"
@@ -195,26 +242,82 @@ pub fn wait_until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
 pub struct Wire {
     pub stream: TcpStream,
     buffer: Vec<u8>,
+    pings: Option<PingFilter>,
     pub info: serde_json::Value,
+}
+
+/// Takes the server's PINGs out of what it sends, whose time no test can know.
+#[derive(Default)]
+struct PingFilter {
+    /// The beginning of a line.
+    line: Vec<u8>,
+    /// Bytes of a payload and its line end that are still to come.
+    payload_left: usize,
+    /// PINGs taken out and not answered yet.
+    unanswered: usize,
+}
+
+impl PingFilter {
+    /// Appends everything but PINGs to `out`.
+    fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            if self.payload_left > 0 {
+                let (payload, rest) = bytes.split_at(self.payload_left.min(bytes.len()));
+                out.extend_from_slice(payload);
+                self.payload_left -= payload.len();
+                bytes = rest;
+                continue;
+            }
+            let Some(end) = bytes.iter().position(|b| *b == b'\n') else {
+                return self.line.extend_from_slice(bytes);
+            };
+            let (rest_of_line, rest) = bytes.split_at(end + 1);
+            self.line.extend_from_slice(rest_of_line);
+            bytes = rest;
+            if self.line == b"PING\r\n" {
+                self.unanswered += 1;
+            } else {
+                if self.line.starts_with(b"MSG ") || self.line.starts_with(b"HMSG ") {
+                    let line = String::from_utf8_lossy(&self.line);
+                    let size = line.trim_end().rsplit(' ').next().and_then(|n| n.parse().ok());
+                    self.payload_left = size.map_or(0, |n: usize| n + 2);
+                }
+                out.extend_from_slice(&self.line);
+            }
+            self.line.clear();
+        }
+    }
 }
 
 impl Wire {
     /// Connects and reads INFO.
     pub fn open(address: SocketAddr) -> Wire {
         let mut wire = Wire::raw(address);
-        let line = wire.line();
-        let json = line.strip_prefix("INFO ").unwrap_or_else(|| panic!("no INFO: {line:?}"));
-        wire.info = serde_json::from_str(json).expect("INFO is JSON");
+        wire.take_first_info();
         wire
+    }
+
+    /// Reads the INFO that every connection begins with.
+    pub fn take_first_info(&mut self) {
+        self.info = self.next_info();
     }
 
     /// Connects and reads nothing.
     pub fn raw(address: SocketAddr) -> Wire {
-        let stream = TcpStream::connect(address).expect("connects");
+        Wire::over(TcpStream::connect(address).expect("connects"))
+    }
+
+    /// Over a connection that was made elsewhere; reads nothing.
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("timeout");
-        Wire { stream, buffer: Vec::new(), info: serde_json::Value::Null }
+        Wire { stream, buffer: Vec::new(), pings: None, info: serde_json::Value::Null }
+    }
+
+    /// Answers the server's PINGs from now on, and does not show them.
+    pub fn answer_pings(&mut self) {
+        self.pings = Some(PingFilter::default());
     }
 
     /// Sends bytes.
@@ -231,9 +334,23 @@ impl Wire {
     fn fill(&mut self) -> bool {
         let mut chunk = [0; 64 * 1024];
         match self.stream.read(&mut chunk) {
-            Ok(0) => false,
+            Ok(0) => {
+                if let Some(filter) = &mut self.pings {
+                    self.buffer.append(&mut filter.line);
+                }
+                false
+            }
             Ok(n) => {
-                self.buffer.extend_from_slice(&chunk[..n]);
+                match &mut self.pings {
+                    None => self.buffer.extend_from_slice(&chunk[..n]),
+                    Some(filter) => {
+                        filter.pass(&chunk[..n], &mut self.buffer);
+                        for _ in 0..std::mem::take(&mut filter.unanswered) {
+                            // The server may have closed meanwhile; the next read will tell.
+                            let _ = self.stream.write_all(b"PONG\r\n");
+                        }
+                    }
+                }
                 true
             }
             // A peer that closes with bytes of ours unread resets the connection.
@@ -263,10 +380,18 @@ impl Wire {
 
     /// Exactly `n` bytes.
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        let bytes = self.try_bytes(n);
+        bytes.unwrap_or_else(|| panic!("closed after {:?}", String::from_utf8_lossy(&self.buffer)))
+    }
+
+    /// Exactly `n` bytes, or nothing if the connection ends before.
+    pub fn try_bytes(&mut self, n: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < n {
-            assert!(self.fill(), "closed after {:?}", String::from_utf8_lossy(&self.buffer));
+            if !self.fill() {
+                return None;
+            }
         }
-        self.buffer.drain(..n).collect()
+        Some(self.buffer.drain(..n).collect())
     }
 
     /// Checks that exactly these bytes come next.

@@ -816,4 +816,6 @@ fn ttl_of(header: &[u8]) -> MessageTtl {
 }
 
 #[cfg(test)]
+mod conformance_tests;
+#[cfg(test)]
 mod tests;

@@ -8,11 +8,9 @@ fn memory(config: StreamConfig) -> StreamConfig {
     StreamConfig { storage: StorageType::Memory, ..config }
 }
 
-fn make(config: StreamConfig) -> Box<dyn Store> {
+pub(super) fn make(config: StreamConfig) -> Box<dyn Store> {
     Box::new(MemoryStore::new(memory(config)).expect("memory storage"))
 }
-
-conformance::store_conformance_tests!(make);
 
 fn bench(config: StreamConfig) -> Bench {
     let maker: Maker<'_> = &make;

@@ -963,3 +963,6 @@ impl<'a> Lexer<'a> {
         self.pop()
     }
 }
+
+#[cfg(test)]
+mod tests;

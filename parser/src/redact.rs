@@ -1,90 +1,10 @@
-//! Texts of protocol trace lines: what was received or sent, with the secrets of
-//! a CONNECT taken out and payloads cut to a configured length.
+//! Taking the secrets out of a CONNECT before it is shown in a protocol trace.
 //!
-//! Texts are bytes, because subjects and arguments are; they go to the log
-//! behind the connection's label. Implements spec 01 §13.2.
+//! Implements the redaction of spec 01 §13.2.
 
 use std::borrow::Cow;
 
-use crate::quote::quote_into;
-
 const REDACTED: &[u8] = b"[REDACTED]";
-
-/// Which way a traced operation went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Received from the peer.
-    Inbound,
-    /// Sent to the peer.
-    Outbound,
-    /// Neither: a subscription was removed.
-    Internal,
-}
-
-impl Direction {
-    const fn arrow(self) -> &'static str {
-        match self {
-            Self::Inbound => "<<-",
-            Self::Outbound => "->>",
-            Self::Internal => "<->",
-        }
-    }
-}
-
-/// What the operator wants to see of payloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PayloadOptions {
-    /// Longest payload shown in full, in bytes; 0 is unlimited
-    /// (`max_traced_msg_len`).
-    pub max_len: usize,
-    /// Whether only headers are shown (`trace_headers`).
-    pub headers_only: bool,
-}
-
-/// The line of an operation: `<<- [PUB foo 5]`, `->> [PONG]`.
-#[must_use]
-pub fn operation(direction: Direction, op: &str, arg: Option<&[u8]>) -> Vec<u8> {
-    let mut line = Vec::with_capacity(8 + op.len() + arg.map_or(0, <[u8]>::len));
-    line.extend_from_slice(direction.arrow().as_bytes());
-    line.extend_from_slice(b" [");
-    line.extend_from_slice(op.as_bytes());
-    if let Some(arg) = arg {
-        line.push(b' ');
-        line.extend_from_slice(arg);
-    }
-    line.push(b']');
-    line
-}
-
-/// The line of a message's content: `<<- MSG_PAYLOAD: ["hello"]`. `None` when
-/// there is nothing to show.
-///
-/// `payload` is headers and body without the final `CR LF`, `header_len` the
-/// length of the headers in bytes.
-#[must_use]
-pub fn payload(
-    direction: Direction,
-    payload: &[u8],
-    header_len: usize,
-    options: PayloadOptions,
-) -> Option<String> {
-    let shown = match options.headers_only {
-        false => payload,
-        true => {
-            // The headers' last line end and the empty line are not shown.
-            let headers = payload.get(..header_len)?;
-            headers.get(..headers.len().checked_sub(b"\r\n\r\n".len())?)?
-        }
-    };
-    if shown.is_empty() {
-        return None;
-    }
-    let cut = shown.get(..options.max_len).filter(|cut| !cut.is_empty() && cut.len() < shown.len());
-    let mut line = format!("{} MSG_PAYLOAD: [\"", direction.arrow());
-    quote_into(&mut line, cut.unwrap_or(shown));
-    line.push_str(if cut.is_some() { "...\"]" } else { "\"]" });
-    Some(line)
-}
 
 /// The argument of a CONNECT with its secrets replaced by `[REDACTED]`.
 ///
@@ -206,54 +126,6 @@ const fn is_word(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: PayloadOptions = PayloadOptions { max_len: 0, headers_only: false };
-
-    #[test]
-    fn operations_are_shown_with_arrow_and_brackets() {
-        for (direction, op, arg, line) in [
-            (Direction::Inbound, "PUB", Some(&b"foo 5"[..]), "<<- [PUB foo 5]"),
-            (Direction::Inbound, "PING", None, "<<- [PING]"),
-            (Direction::Outbound, "MSG", Some(b"foo 1 5"), "->> [MSG foo 1 5]"),
-            (Direction::Outbound, "OK", None, "->> [OK]"),
-            (Direction::Inbound, "PUB", Some(b""), "<<- [PUB ]"),
-            (Direction::Internal, "DELSUB", Some(b"1"), "<-> [DELSUB 1]"),
-        ] {
-            assert_eq!(operation(direction, op, arg), line.as_bytes());
-        }
-    }
-
-    #[test]
-    fn payload_is_quoted_and_cut() {
-        let at_most = |max_len| PayloadOptions { max_len, headers_only: false };
-        for (bytes, options, line) in [
-            (&b"hello"[..], ALL, Some(r#"<<- MSG_PAYLOAD: ["hello"]"#)),
-            (b"", ALL, None),
-            (b"a\r\n\xff", ALL, Some(r#"<<- MSG_PAYLOAD: ["a\r\n\xff"]"#)),
-            (b"over length", at_most(10), Some(r#"<<- MSG_PAYLOAD: ["over lengt..."]"#)),
-            (b"over length", at_most(11), Some(r#"<<- MSG_PAYLOAD: ["over length"]"#)),
-            (b"over length", at_most(12), Some(r#"<<- MSG_PAYLOAD: ["over length"]"#)),
-        ] {
-            assert_eq!(payload(Direction::Inbound, bytes, 0, options).as_deref(), line);
-        }
-        let sent = payload(Direction::Outbound, b"x", 0, ALL);
-        assert_eq!(sent.as_deref(), Some(r#"->> MSG_PAYLOAD: ["x"]"#));
-    }
-
-    #[test]
-    fn headers_only_shows_headers_without_their_end() {
-        let message = b"NATS/1.0\r\nFoo: 1\r\n\r\ntest";
-        let shown = |header_len, max_len| {
-            let options = PayloadOptions { max_len, headers_only: true };
-            payload(Direction::Inbound, message, header_len, options)
-        };
-        let whole = r#"<<- MSG_PAYLOAD: ["NATS/1.0\r\nFoo: 1"]"#;
-        assert_eq!(shown(20, 0).as_deref(), Some(whole));
-        assert_eq!(shown(20, 4).as_deref(), Some(r#"<<- MSG_PAYLOAD: ["NATS..."]"#));
-        assert_eq!(shown(0, 0), None, "no headers, nothing to show");
-        assert_eq!(shown(4, 0), None);
-        assert_eq!(shown(99, 0), None);
-    }
 
     #[test]
     fn secrets_are_redacted_whatever_the_notation() {
