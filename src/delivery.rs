@@ -67,15 +67,15 @@ pub struct Origin<'a> {
 
 impl Origin<'_> {
     /// The origin of a client's message.
-    pub fn client(client: &ClientShared, echo: bool) -> Origin<'_> {
+    pub fn client(id: u64, echo: bool) -> Origin<'static> {
         Origin {
             kind: Kind::Client,
-            id: client.cid,
+            id,
             echo,
             spoke: false,
             cluster: b"",
             queues: &[],
-            client: Some(client),
+            client: None,
         }
     }
 }

@@ -11,7 +11,6 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// Threads: a flood of logins must leave processors to the reactors.
 const THREADS: usize = 2;
@@ -32,7 +31,6 @@ struct Queue {
 pub struct HashPool {
     queue: Mutex<Queue>,
     changed: Condvar,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl HashPool {
@@ -43,10 +41,9 @@ impl HashPool {
     pub fn start(self: &Arc<Self>) -> io::Result<()> {
         for number in 0..THREADS {
             let pool = self.clone();
-            let thread = std::thread::Builder::new()
+            std::thread::Builder::new()
                 .name(format!("login-{number}"))
                 .spawn(move || pool.run())?;
-            self.threads.lock().push(thread);
         }
         Ok(())
     }
@@ -57,19 +54,13 @@ impl HashPool {
         self.changed.notify_one();
     }
 
-    /// Ends the threads, after the jobs they are at.
+    /// Ends the threads after the jobs they are at. They are not waited for: a hash may cost
+    /// minutes, and nobody wants to know any more.
     pub fn stop(&self) {
-        {
-            let mut queue = self.queue.lock();
-            queue.ended = true;
-            queue.jobs.clear();
-        }
+        let mut queue = self.queue.lock();
+        queue.ended = true;
+        queue.jobs.clear();
         self.changed.notify_all();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            // A thread that panicked has said so.
-            let _ = thread.join();
-        }
     }
 
     fn next(&self) -> Option<Job> {

@@ -781,7 +781,10 @@ impl Client {
             payload_crlf: p.payload_crlf,
             tail: tail(input.bytes(), p),
         };
-        let origin = Origin::client(&self.shared, self.options.echo);
+        let origin = Origin {
+            client: Some(&self.shared),
+            ..Origin::client(self.shared.cid, self.options.echo)
+        };
         let (start, len) = (p.payload_start, p.payload_crlf.len());
         let mut share = || -> Bytes { input.slice(start, len) };
         let generation = self.account.sublist.generation();
