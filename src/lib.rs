@@ -17,4 +17,5 @@ pub mod process;
 pub mod server;
 pub mod startup;
 pub mod subscription;
+pub mod tls;
 pub mod worker;

@@ -5,6 +5,7 @@ use crate::config::cli::Exit;
 use crate::config::options::Options;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
+use crate::config::options::ocsp::OcspMode;
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
@@ -20,8 +21,10 @@ use std::sync::Arc;
 /// What the options ask for that this build does not have: it must not start as if it had.
 pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let leafnode = o.leafnode.port.is_set() || !o.leafnode.remotes.is_empty();
+    let staples = o.ocsp.as_ref().is_some_and(|ocsp| ocsp.mode != OcspMode::Never);
     let table = [
-        (o.tls.is_some(), "tls"),
+        (staples, "ocsp"),
+        (verifies_ocsp(o), "ocsp_peer"),
         (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
         (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
@@ -55,6 +58,11 @@ fn has_plaintext_password(o: &Options) -> bool {
                 && user.allowed_connection_types.allows(ConnectionType::Standard);
             !by_certificate && plain(&user.password)
         })
+}
+
+/// Whether the status of clients' certificates is to be asked for.
+fn verifies_ocsp(o: &Options) -> bool {
+    o.tls.as_ref().and_then(|tls| tls.ocsp_peer.as_ref()).is_some_and(|peer| peer.verify)
 }
 
 /// The part of the options that the log is configured from.
@@ -231,9 +239,11 @@ fn write_ports_file(
     let urls = |scheme: &str, address: Option<std::net::SocketAddr>| {
         address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
     };
+    let nats = if server.info().tls_required { "tls" } else { "nats" };
+    let monitoring = if options.https_port.is_set() { "https" } else { "http" };
     let ports = Ports {
-        nats: urls("nats", server.address()),
-        monitoring: urls("http", server.monitor_address()),
+        nats: urls(nats, server.address()),
+        monitoring: urls(monitoring, server.monitor_address()),
         ..Ports::default()
     };
     let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());

@@ -84,10 +84,7 @@ impl Worker {
                 label,
             ));
             let room = server.client_opened(&shared);
-            let mut client = Client::accepted(shared, &settings, io);
-            if !room {
-                client.refuse_over_limit(io);
-            }
+            let client = Client::accepted(shared, &settings, room, io);
             Connection::Client(Box::new(client))
         });
         if let Err(e) = made {
@@ -136,11 +133,11 @@ impl Service for Worker {
     fn secured(
         &mut self,
         conn: &mut Connection,
-        _io: &mut Io<'_>,
-        _session: &eventloop::rustls::CommonState,
+        io: &mut Io<'_>,
+        session: &eventloop::rustls::CommonState,
     ) {
         match conn {
-            Connection::Client(_) => {}
+            Connection::Client(c) => c.secured(io, session),
         }
     }
 

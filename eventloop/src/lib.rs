@@ -27,6 +27,7 @@ pub use reactor::{
 pub use rustls;
 pub use stage::{STAGING_BUDGET_BYTES, Stage, Stager};
 pub use timer::TimerWheel;
+pub use tls::TlsSession;
 
 /// Names a connection within its reactor: a slab key and the generation of that key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -18,7 +18,7 @@ use crate::mailbox::{Mailbox, Note, Sender};
 use crate::pool::{BLOCK_BYTES, Block};
 use crate::stage::{STAGING_BUDGET_BYTES, Stager};
 use crate::timer::TimerWheel;
-use crate::tls::{Tls, TlsWrite};
+use crate::tls::{Tls, TlsBuffers, TlsSession, TlsWrite};
 use bytes::Bytes;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
@@ -66,7 +66,12 @@ pub enum Cause {
     /// A read failed.
     Read(io::Error),
     /// The peer broke the TLS protocol, or its certificate was refused.
-    Tls(rustls::Error),
+    Tls {
+        /// What the session says of it.
+        error: rustls::Error,
+        /// The peer's hello was understood: what came before spoke TLS.
+        greeted: bool,
+    },
     /// A write failed.
     Write,
     /// More output pending than allowed.
@@ -255,7 +260,7 @@ pub struct Io<'a> {
     egress: &'a Arc<Egress>,
     close: Option<bool>,
     arm: SmallVec<[(u8, u64); 2]>,
-    start_tls: Option<rustls::Connection>,
+    start_tls: Option<TlsSession>,
     pause: Option<bool>,
     hand_over: HandOverLog,
 }
@@ -288,9 +293,9 @@ impl Io<'_> {
 
     /// Puts TLS between the socket and the state machine, from the bytes on that are not used yet.
     /// What has been staged before goes out in the clear.
-    pub fn start_tls(&mut self, session: rustls::Connection) {
+    pub fn start_tls(&mut self, session: impl Into<TlsSession>) {
         self.hand_over_now();
-        self.start_tls = Some(session);
+        self.start_tls = Some(session.into());
     }
 
     /// Whether TLS begins after this call: the bytes that follow are not for the state machine.
@@ -352,6 +357,7 @@ pub struct Core<S: Service> {
     slots: Arc<Slots>,
     wheel: TimerWheel<Timer>,
     stager: Stager,
+    tls_buffers: TlsBuffers,
     started: Instant,
     now: u64,
     ready: Vec<Token>,
@@ -477,7 +483,7 @@ impl<S: Service> Core<S> {
             self.arm(token, kind, tick);
         }
         if let Some(session) = tls {
-            self.start_tls(token, session, Vec::new());
+            self.start_tls(token, session);
         }
         if close.is_some() {
             self.arm(token, KIND_DRAIN, self.now);
@@ -558,7 +564,7 @@ impl<S: Service> Core<S> {
             pause: None,
             hand_over: HandOverLog::default(),
         };
-        let session = entry.tls.as_ref().map(|t| &**t.session());
+        let session = entry.tls.as_ref().map(|t| t.session());
         let result = f(service, conn, &mut io, session);
         if io.close.is_some()
             || io.stager.staged_bytes() > OWN_HAND_OVER_BYTES
@@ -576,7 +582,7 @@ impl<S: Service> Core<S> {
             self.set_paused(token, pause);
         }
         if let Some(session) = tls {
-            self.start_tls(token, session, Vec::new());
+            self.start_tls(token, session);
         }
         self.flush_own();
         if let Some(flush) = close {
@@ -677,13 +683,13 @@ impl<S: Service> Core<S> {
         service.closed(conn, &mut io, cause);
         io.hand_over_now();
         if let Some(tls) = &mut entry.tls {
-            let pool = &mut self.stager.pool;
+            let (pool, buffers) = (&mut self.stager.pool, &mut self.tls_buffers);
             if flush {
-                tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v));
+                tls.flush(&entry.egress, &entry.socket, buffers, &mut |v| pool.put_staging(v));
                 tls.close_notify();
             }
             // An alert tells the peer why, where the socket still takes it.
-            tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v));
+            tls.flush(&entry.egress, &entry.socket, buffers, &mut |v| pool.put_staging(v));
         }
         self.flush_own();
         let Some(entry) = self.entry(token) else { return };
@@ -722,10 +728,12 @@ impl<S: Service> Core<S> {
         }
     }
 
-    fn start_tls(&mut self, token: Token, session: rustls::Connection, replay: Vec<u8>) {
+    fn start_tls(&mut self, token: Token, session: TlsSession) {
         let Some(entry) = self.entry(token) else { return };
         let mut tls = Tls::new(session);
-        tls.replay(replay);
+        // What the state machine left unused before now; `feed` knows if this is about an input.
+        tls.replay(std::mem::take(&mut entry.carry));
+        entry.carry_more = false;
         entry.egress.set_mode(WriteMode::Owner);
         entry.tls = Some(Box::new(tls));
         entry.readable = true;
@@ -747,12 +755,12 @@ impl<S: Service> Core<S> {
         else {
             return;
         };
-        let pool = &mut self.stager.pool;
+        let (pool, buffers) = (&mut self.stager.pool, &mut self.tls_buffers);
         let Some(tls) = &mut entry.tls else {
             entry.egress.flush(now, &mut |v| pool.put_staging(v));
             return;
         };
-        match tls.flush(&entry.egress, &entry.socket, &mut |v| pool.put_staging(v)) {
+        match tls.flush(&entry.egress, &entry.socket, buffers, &mut |v| pool.put_staging(v)) {
             TlsWrite::Done => {}
             TlsWrite::Full => entry.egress.mark_blocked(now),
             TlsWrite::Broken => entry.egress.mark_broken(),
@@ -841,13 +849,6 @@ impl<S: Service> Core<S> {
         let feed_carried = std::mem::take(&mut entry.carry_more);
         let wanted = entry.wanted;
         let socket = entry.socket.clone();
-        let secured = entry.tls.is_some();
-        if secured && !feed_carried && !self.pull_tls(service, token) {
-            if let Some(entry) = self.entry(token) {
-                entry.carry = carry;
-            }
-            return;
-        }
         if carried > BLOCK_BYTES || (wanted > BLOCK_BYTES && !feed_carried) {
             // A payload larger than a block is gathered in a buffer of its own, which grows with
             // what has really arrived, and is then shared as it is.
@@ -856,8 +857,7 @@ impl<S: Service> Core<S> {
                 let target = if wanted > carried + 1 { wanted } else { carried + BLOCK_BYTES };
                 let limit = target.min((carried * 2).max(BLOCK_BYTES));
                 carry.resize(limit, 0);
-                let read = self.read_some(token, &socket, &mut carry[carried..]);
-                let n = self.read_result(service, token, read, limit - carried);
+                let n = self.read_some(service, token, &socket, &mut carry[carried..]);
                 carry.truncate(carried + n.unwrap_or(0));
                 if carry.len() < wanted || n.is_none() {
                     if let Some(entry) = self.entry(token) {
@@ -883,9 +883,7 @@ impl<S: Service> Core<S> {
         drop(carry);
         let mut n = 0;
         if !(feed_carried && carried == room.len()) {
-            let offered = room.len() - carried;
-            let read = self.read_some(token, &socket, &mut room[carried..]);
-            match self.read_result(service, token, read, offered) {
+            match self.read_some(service, token, &socket, &mut room[carried..]) {
                 Some(got) => n = got,
                 None if feed_carried && self.entry(token).is_some_and(|e| e.conn.is_some()) => {}
                 None => {
@@ -909,64 +907,39 @@ impl<S: Service> Core<S> {
         self.stager.pool.put_block(block);
     }
 
-    /// Reads from the socket, or plaintext from the TLS session.
+    /// Reads from the socket once, through the TLS session if there is one. `None` if there is
+    /// nothing to process.
     fn read_some(
         &mut self,
+        service: &mut S,
         token: Token,
         mut socket: &TcpStream,
         into: &mut [u8],
-    ) -> io::Result<usize> {
-        match self.entry(token).and_then(|e| e.tls.as_mut()) {
-            Some(tls) => tls.read(into),
-            None => socket.read(into),
+    ) -> Option<usize> {
+        let entry =
+            self.conns.get_mut(token.key as usize).filter(|e| e.generation == token.generation)?;
+        let Some(tls) = &mut entry.tls else {
+            let read = socket.read(into);
+            let full = read.as_ref().is_ok_and(|n| *n == into.len());
+            return self.read_result(service, token, read, full);
+        };
+        let read = tls.read(socket, into, &mut self.tls_buffers);
+        let established = tls.just_established();
+        let handshaking = tls.session().is_handshaking();
+        if established || handshaking || read.plaintext.is_err() {
+            // The session may have something to say: the handshake, an alert, new keys.
+            self.flush(token);
         }
-    }
-
-    /// Takes TLS records off the socket. `false` if there is no plaintext to go on with.
-    fn pull_tls(&mut self, service: &mut S, token: Token) -> bool {
-        let Some(entry) = self.entry(token) else { return false };
-        let Some(tls) = &mut entry.tls else { return false };
-        if tls.has_plaintext() {
-            return true;
-        }
-        match tls.pull(&entry.socket) {
-            Ok(n) => {
-                if n == 0 && !tls.has_plaintext() {
-                    self.begin_close(service, token, Cause::Eof, true);
-                    return false;
+        if established {
+            self.run(service, token, |service, conn, io, session| {
+                if let Some(session) = session {
+                    service.secured(conn, io, session);
                 }
-                let established = tls.just_established();
-                self.flush(token);
-                if established {
-                    self.run(service, token, |service, conn, io, session| {
-                        if let Some(session) = session {
-                            service.secured(conn, io, session);
-                        }
-                    });
-                    // What was queued during the handshake can be encrypted now.
-                    self.flush(token);
-                }
-                // The session takes one piece at a time; the socket may hold more, or its end.
-                self.make_ready(token);
-                self.entry(token).and_then(|e| e.tls.as_mut()).is_some_and(|t| t.has_plaintext())
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                entry.readable = tls.has_replay();
-                false
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
-                self.make_ready(token);
-                false
-            }
-            Err(e) => {
-                let cause = match e.downcast::<rustls::Error>() {
-                    Ok(e) => Cause::Tls(e),
-                    Err(e) => Cause::Read(e),
-                };
-                self.begin_close(service, token, cause, false);
-                false
-            }
+            });
+            // What was queued during the handshake can be encrypted now.
+            self.flush(token);
         }
+        self.read_result(service, token, read.plaintext, read.more)
     }
 
     /// Interprets a read: the bytes it brought, or nothing to process.
@@ -975,7 +948,7 @@ impl<S: Service> Core<S> {
         service: &mut S,
         token: Token,
         read: io::Result<usize>,
-        offered: usize,
+        more: bool,
     ) -> Option<usize> {
         match read {
             Ok(0) => {
@@ -983,30 +956,36 @@ impl<S: Service> Core<S> {
                 None
             }
             Ok(n) => {
-                if n == offered || self.entry(token).is_some_and(|e| e.read_closed) {
+                if more || self.entry(token).is_some_and(|e| e.read_closed) {
                     self.make_ready(token);
-                } else if let Some(entry) = self.entry(token)
-                    && entry.tls.is_none()
-                {
+                } else if let Some(entry) = self.entry(token) {
                     // A short read has emptied the socket: the next bytes make a new event.
                     entry.readable = false;
                 }
                 Some(n)
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(entry) = self.entry(token)
-                    && entry.tls.is_none()
-                {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && !more => {
+                if let Some(entry) = self.entry(token) {
                     entry.readable = false;
                 }
                 None
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) =>
+            {
                 self.make_ready(token);
                 None
             }
             Err(e) => {
-                self.begin_close(service, token, Cause::Read(e), false);
+                let greeted = self
+                    .entry(token)
+                    .and_then(|e| e.tls.as_ref())
+                    .is_some_and(|t| t.session().protocol_version().is_some());
+                let cause = match e.downcast::<rustls::Error>() {
+                    Ok(error) => Cause::Tls { error, greeted },
+                    Err(e) => Cause::Read(e),
+                };
+                self.begin_close(service, token, cause, false);
                 None
             }
         }
@@ -1071,6 +1050,7 @@ impl<S: Service> Reactor<S> {
             slots,
             wheel: TimerWheel::new(),
             stager: Stager::new(Some(mailbox)),
+            tls_buffers: TlsBuffers::default(),
             started: Instant::now(),
             now: 0,
             ready: Vec::new(),
@@ -1124,6 +1104,7 @@ impl<S: Service> Reactor<S> {
                 if !trimmed && core.wheel.next_tick().is_none_or(|t| t > core.now) {
                     trimmed = true;
                     core.stager.pool.trim();
+                    core.tls_buffers.trim();
                 }
             } else {
                 trimmed = false;

@@ -4,6 +4,7 @@
 //! it came from, or to the one that subscribed.
 
 use eventloop::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use eventloop::rustls::server::UnbufferedServerConnection;
 use eventloop::rustls::{self, ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use eventloop::{
     Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Reactor, Sender, Service,
@@ -47,7 +48,7 @@ impl Service for Frames {
         let tls = self.tls.clone();
         core.adopt(stream, LIMITS, |io| {
             if let Some(config) = tls {
-                io.start_tls(rustls::ServerConnection::new(config).unwrap().into());
+                io.start_tls(UnbufferedServerConnection::new(config).unwrap());
             } else {
                 io.reply().extend_from_slice(b"hello");
             }
@@ -114,7 +115,7 @@ impl Service for Frames {
         let mut ends = self.seen.ends.lock().unwrap();
         ends.push(match cause {
             Cause::Eof => "eof".to_owned(),
-            Cause::Tls(_) => "tls".to_owned(),
+            Cause::Tls { .. } => "tls".to_owned(),
             other => format!("{other:?}"),
         });
     }
@@ -195,7 +196,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn tls() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let server = ServerConfig::builder_with_provider(provider.clone())

@@ -21,6 +21,8 @@ use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions 
 use crate::config::secret::Secret;
 use crate::config::text::quote;
 use crate::nkey::{self, KeyType};
+use crate::tls::dn::DistinguishedName;
+use crate::tls::peer::{Candidate, Peer};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use nkeys::KeyPair;
 use password::{Check, Hashed};
@@ -56,6 +58,10 @@ pub struct Attempt<'a> {
     pub nonce: &'a str,
     /// What kind of connection it is.
     pub kind: ConnectionType,
+    /// The names in its certificate, if it presented one.
+    pub peer: Option<&'a Peer>,
+    /// Set to what is to be logged as a warning.
+    pub warning: Option<String>,
 }
 
 /// What is decided about an attempt.
@@ -102,6 +108,8 @@ pub struct Authenticator {
     /// The user without credentials was made up by the server and is not announced.
     no_auth_user_is_internal: bool,
     proxy_required: bool,
+    /// Users are found by certificate (`verify_and_map`).
+    maps_certificates: bool,
     trusted_proxies: Vec<KeyPair>,
     /// What could not be compiled, for the log.
     errors: Vec<String>,
@@ -170,6 +178,7 @@ impl Authenticator {
             no_auth_user,
             no_auth_user_is_internal: internal_user.is_some(),
             proxy_required: o.proxy_required,
+            maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
             trusted_proxies: trusted.iter().filter_map(|key| public_key(key)).collect(),
             errors: compiled.errors,
         }
@@ -222,6 +231,9 @@ impl Authenticator {
             Err(denial) => return Decision::Denied(denial),
         }
         if !self.users.is_empty() {
+            if self.maps_certificates {
+                return self.decide_by_certificate(attempt, trusted_proxy);
+            }
             if anonymous && let Some(user) = self.users.get(&self.no_auth_user) {
                 attempt.options.user.clone_from(&user.name);
                 user.password.expose().clone_into(&mut attempt.options.pass);
@@ -288,6 +300,49 @@ impl Authenticator {
             Ok(()) => Decision::Granted(Some(user.clone())),
             Err(text) => Decision::Denied(Denial::because(text)),
         }
+    }
+
+    /// The certificate names the user; a password that the user has is still asked for.
+    fn decide_by_certificate(&self, attempt: &mut Attempt<'_>, trusted: bool) -> Decision {
+        let kind = attempt.kind;
+        let peer = attempt.peer.filter(|peer| !peer.is_nameless());
+        let found = peer.and_then(|peer| {
+            peer.candidates().find_map(|candidate| match candidate {
+                Candidate::Email(name)
+                | Candidate::Dns(name)
+                | Candidate::Uri(name)
+                | Candidate::Subject(name) => {
+                    self.users.get(name).filter(|user| user.connection_types.allows(kind))
+                }
+                Candidate::Name(name) => self.user_of_name(name, kind),
+            })
+        });
+        let Some(user) = found else { return Decision::Denied(Denial::plain()) };
+        if !attempt.options.user.is_empty() {
+            let sent = quote(&attempt.options.user);
+            attempt.warning =
+                Some(format!("User {sent} found in connect proto, but user required from cert"));
+        }
+        attempt.options.user.clone_from(&user.name);
+        self.decide_user(attempt, trusted)
+    }
+
+    /// The user whose name is that distinguished name; with its parts in the same places, or else
+    /// in any order, of several the first by name.
+    fn user_of_name(&self, name: &DistinguishedName, kind: ConnectionType) -> Option<&Arc<User>> {
+        let mut in_any_order: Option<&Arc<User>> = None;
+        for user in self.users.values().filter(|user| user.connection_types.allows(kind)) {
+            let Some(own) = DistinguishedName::parse(&user.name) else { continue };
+            if own.equals(name) {
+                return Some(user);
+            }
+            if own.equals_in_any_order(name)
+                && in_any_order.is_none_or(|other| user.name < other.name)
+            {
+                in_any_order = Some(user);
+            }
+        }
+        in_any_order
     }
 
     fn decide_user(&self, attempt: &Attempt<'_>, trusted: bool) -> Decision {

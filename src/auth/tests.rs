@@ -34,9 +34,13 @@ fn connect(json: &str) -> ConnectOptions {
     o
 }
 
+fn attempt(options: &mut ConnectOptions, kind: ConnectionType) -> Attempt<'_> {
+    Attempt { options, nonce: NONCE, kind, peer: None, warning: None }
+}
+
 /// The outcome in short: `ok` and the user's name, `hash`, or the closed state and debug text.
 fn outcome_as(a: &Authenticator, options: &mut ConnectOptions, kind: ConnectionType) -> String {
-    match a.decide(&mut Attempt { options, nonce: NONCE, kind }) {
+    match a.decide(&mut attempt(options, kind)) {
         Decision::Granted(None) => "ok".to_owned(),
         Decision::Granted(Some(user)) => format!("ok {}", user.name),
         Decision::Pending(..) => "hash".to_owned(),
@@ -231,8 +235,7 @@ fn the_user_for_clients_without_credentials_must_not_have_a_hashed_password() {
     };
     let a = authenticator(&o);
     let mut options = connect("{}");
-    let mut attempt =
-        Attempt { options: &mut options, nonce: NONCE, kind: ConnectionType::Standard };
+    let mut attempt = attempt(&mut options, ConnectionType::Standard);
     let Decision::Pending(_, hashed) = a.decide(&mut attempt) else { panic!("not hashed") };
     assert!(!hashed.verify(), "the hash itself is presented as the password");
 }
@@ -365,5 +368,62 @@ fn who_failed_is_named_without_secrets() {
         ("{}", ""),
     ] {
         assert_eq!(who(&connect(json)), name);
+    }
+}
+
+#[test]
+fn certificates_name_users_where_they_are_mapped() {
+    use crate::config::options::tls::TlsOptions;
+    let o = Options {
+        users: vec![
+            user("me@example.com", ""),
+            user("host.example.com", "p"),
+            user("CN=www,OU=b,OU=a,O=nats", ""),
+            user("guest", ""),
+        ],
+        no_auth_user: "guest".into(),
+        tls: Some(TlsOptions { verify_and_map: true, ..TlsOptions::default() }),
+        ..Options::default()
+    };
+    let a = authenticator(&o);
+    let texts = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
+    let email = Peer { emails: texts(&["x@y.z", "me@example.com"]), ..Peer::default() };
+    let dns = Peer { dns_names: texts(&["host.example.com"]), ..Peer::default() };
+    let subject = Peer { subject: "guest".to_owned(), ..Peer::default() };
+    let named = |name: &str| Peer {
+        name: DistinguishedName::parse(name),
+        subject: "nobody".to_owned(),
+        ..Peer::default()
+    };
+    let same = named("CN=www,OU=b,OU=a,O=nats");
+    let reordered = named("O=nats,OU=a,OU=b,CN=www");
+    let unknown = named("CN=other,O=nats");
+    // peer, CONNECT, outcome, warned
+    let table: &[(Option<&Peer>, &str, &str, bool)] = &[
+        (Some(&email), "{}", "ok me@example.com", false),
+        (Some(&email), r#"{"user":"other"}"#, "ok me@example.com", true),
+        // A user with a password needs it all the same.
+        (Some(&dns), "{}", FAIL, false),
+        (Some(&dns), r#"{"pass":"p"}"#, "ok host.example.com", false),
+        (Some(&subject), "{}", "ok guest", false),
+        (Some(&same), "{}", "ok CN=www,OU=b,OU=a,O=nats", false),
+        (Some(&reordered), "{}", "ok CN=www,OU=b,OU=a,O=nats", false),
+        (Some(&unknown), "{}", FAIL, false),
+        // Without a name in a certificate there is no user, not even the one without credentials.
+        (Some(&Peer::default()), "{}", FAIL, false),
+        (None, "{}", FAIL, false),
+        (None, r#"{"user":"guest"}"#, FAIL, false),
+    ];
+    for &(peer, json, expected, warned) in table {
+        let mut options = connect(json);
+        let mut attempt = attempt(&mut options, ConnectionType::Standard);
+        attempt.peer = peer;
+        let got = match a.decide(&mut attempt) {
+            Decision::Granted(Some(user)) => format!("ok {}", user.name),
+            Decision::Denied(denial) => denial.reason.text().to_owned(),
+            _ => "other".to_owned(),
+        };
+        assert_eq!(got, expected, "{json} {peer:?}");
+        assert_eq!(attempt.warning.is_some(), warned, "{json} {peer:?}");
     }
 }

@@ -51,7 +51,7 @@ impl Client {
         if !first {
             self.drop_subscriptions();
             // As at accept, a full account is no error here.
-            let _ = self.enter(server.global_account().clone());
+            let _ = self.enter_account(server.global_account().clone());
         }
         self.update_details();
         self.log_in(io, if first { Occasion::FirstConnect } else { Occasion::LaterConnect });
@@ -74,8 +74,14 @@ impl Client {
             options: &mut self.options,
             nonce: &self.nonce,
             kind: ConnectionType::Standard,
+            peer: self.shared.tls().and_then(|tls| tls.peer.as_ref()),
+            warning: None,
         };
-        match server.authenticator().decide(&mut attempt) {
+        let decision = server.authenticator().decide(&mut attempt);
+        if let Some(warning) = attempt.warning {
+            self.shared.warn(format_args!("{warning}"));
+        }
+        match decision {
             Decision::Granted(user) => self.logged_in(io, user.as_deref(), occasion),
             Decision::Denied(denial) => self.auth_violation(io, &denial),
             Decision::Pending(user, hashed) => {
@@ -99,7 +105,7 @@ impl Client {
 
     fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&User>, occasion: Occasion) {
         if let Some(user) = user {
-            if self.enter(user.account.clone()).is_err() {
+            if self.enter_account(user.account.clone()).is_err() {
                 let text = "maximum account active connections exceeded";
                 self.shared.error(format_args!("{text}"));
                 self.send_error(io, text);
@@ -122,7 +128,10 @@ impl Client {
 
     /// Registers the connection with an account, and no longer with the one before. A connection
     /// that is refused is registered with none, but counts as one of the new account from then on.
-    fn enter(&mut self, account: Arc<Account>) -> Result<(), crate::account::TooManyConnections> {
+    fn enter_account(
+        &mut self,
+        account: Arc<Account>,
+    ) -> Result<(), crate::account::TooManyConnections> {
         self.account.remove_client(self.shared.cid);
         let settings = self.shared.server.settings();
         let limits = &account.limits;

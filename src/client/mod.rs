@@ -4,6 +4,7 @@
 
 mod connect;
 mod login;
+mod opening;
 mod shared;
 
 pub use connect::ConnectOptions;
@@ -21,9 +22,9 @@ use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
 use eventloop::{Cause, DeadlineAction, Input, Io, Taken};
+use opening::Opening;
 use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
-use parser::proxy;
 use parser::quote::quote;
 use parser::redact::redact_connect;
 use std::fmt;
@@ -34,11 +35,8 @@ use std::time::{Duration, Instant};
 /// Timer kinds.
 const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
-const TIMER_PROXY: u8 = 3;
+const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
-
-/// Time for a PROXY protocol header to begin, and again for it to end (spec 01 §11).
-const PROXY_TIMEOUT_MS: u64 = 5_000;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -92,16 +90,9 @@ pub struct Client {
     checking: Option<Box<login::Checking>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
-    /// Set until the PROXY protocol header has been read, where one is expected.
-    proxy: Option<Box<ProxyHeader>>,
+    /// Set until the connection takes commands.
+    opening: Option<Box<Opening>>,
     reason: Option<ClosedState>,
-}
-
-struct ProxyHeader {
-    decoder: proxy::Decoder,
-    /// Bytes have come: the second deadline runs.
-    begun: bool,
-    deadline: u64,
 }
 
 impl PublishCheck {
@@ -118,8 +109,14 @@ impl PublishCheck {
 }
 
 impl Client {
-    /// A connection that was just accepted: sends INFO and arms its timers.
-    pub fn accepted(shared: Arc<ClientShared>, settings: &Settings, io: &mut Io<'_>) -> Client {
+    /// A connection that was just accepted. With `room` unset there are as many as there may be,
+    /// and it is refused.
+    pub fn accepted(
+        shared: Arc<ClientShared>,
+        settings: &Settings,
+        room: bool,
+        io: &mut Io<'_>,
+    ) -> Client {
         let server = shared.server.clone();
         let account = server.global_account().clone();
         shared.debug(format_args!("Client connection created"));
@@ -128,20 +125,12 @@ impl Client {
         let _ = account.add_client(shared.cid);
         let authenticator = server.authenticator();
         let nonce = if authenticator.needs_nonce() { server.nonce() } else { String::new() };
-        server.write_info(io.reply(), &shared, &mut |info| {
-            info.auth_required = authenticator.announced();
-            info.nonce.clone_from(&nonce);
-            if settings.proxy_protocol {
-                info.client_ip.clear();
-            }
-        });
-        let auth_pending = authenticator.required();
-        let client = Client {
+        let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
                 headers: false,
-                auth_pending,
+                auth_pending: authenticator.required(),
                 pedantic: true,
             },
             max_subscriptions: effective_limit(
@@ -166,17 +155,10 @@ impl Client {
             nonce: nonce.into(),
             checking: None,
             mappings: None,
-            proxy: settings.proxy_protocol.then(|| {
-                let deadline = io.now + PROXY_TIMEOUT_MS;
-                Box::new(ProxyHeader { decoder: proxy::Decoder::new(), begun: false, deadline })
-            }),
+            opening: None,
             reason: None,
         };
-        if client.proxy.is_some() {
-            io.arm(TIMER_PROXY, PROXY_TIMEOUT_MS);
-        } else {
-            client.start_timers(settings, io);
-        }
+        client.open(settings, room, io);
         client
     }
 
@@ -187,46 +169,8 @@ impl Client {
         io.arm(TIMER_PING, settings.ping_interval_ms);
     }
 
-    /// Reads the PROXY protocol header. `false` if the connection is not past it yet.
-    fn proxy_header(&mut self, io: &mut Io<'_>, bytes: &[u8], pos: &mut usize) -> bool {
-        let Some(header) = &mut self.proxy else { return true };
-        match header.decoder.decode(bytes, pos) {
-            Ok(proxy::Outcome::NeedMore) => {
-                if !header.begun && bytes.len() >= proxy::DETECT_LEN {
-                    header.begun = true;
-                    header.deadline = io.now + PROXY_TIMEOUT_MS;
-                }
-                return false;
-            }
-            Ok(proxy::Outcome::Done(Some(addresses))) => {
-                self.shared.set_proxied(addresses.source);
-            }
-            Ok(proxy::Outcome::Done(None) | proxy::Outcome::Direct) => {}
-            Err(e) => {
-                self.proxy_failed(io, &e.to_string());
-                return false;
-            }
-        }
-        self.proxy = None;
-        let server = self.shared.server.clone();
-        self.start_timers(&server.settings(), io);
-        true
-    }
-
-    fn proxy_failed(&mut self, io: &mut Io<'_>, error: &str) {
-        self.warn_proxy(error);
-        self.close(io, ClosedState::ProtocolViolation);
-    }
-
-    fn warn_proxy(&self, error: &str) {
-        self.shared.warn(format_args!(
-            "Error reading PROXY protocol header from {}: {error}",
-            self.shared.socket_peer
-        ));
-    }
-
     /// There are as many connections as there may be: says so, and closes.
-    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
         self.close(io, ClosedState::MaxConnectionsExceeded);
@@ -297,8 +241,10 @@ impl Client {
         let mut own = TrafficBatch::default();
         let mut pos = 0;
         let mut more = false;
-        if self.proxy.is_some() && !self.proxy_header(io, bytes, &mut pos) {
-            return Taken { used: pos, wanted: bytes.len() - pos + 1, more: false, secure: false };
+        if self.opening.is_some() && !self.opening_input(io, bytes, &mut pos) {
+            let wanted = bytes.len().saturating_sub(pos) + 1;
+            let secure = io.is_starting_tls();
+            return Taken { used: pos, wanted, more: false, secure };
         }
         loop {
             match self.parser.next(bytes, &mut pos, &self.limits) {
@@ -483,17 +429,7 @@ impl Client {
                 self.send_error(io, "Authentication Timeout");
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
-            TIMER_PROXY => {
-                let Some(header) = &self.proxy else { return };
-                if io.now < header.deadline {
-                    return io.arm(TIMER_PROXY, header.deadline - io.now);
-                }
-                let peer = self.shared.socket_peer;
-                let local = server.address().map(|a| a.to_string()).unwrap_or_default();
-                let timeout = format!("read tcp {local}->{peer}: i/o timeout");
-                let error = header.decoder.read_error(&timeout);
-                self.proxy_failed(io, &error);
-            }
+            TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
             _ => {}
@@ -890,14 +826,11 @@ impl Client {
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
-        if let (Some(header), Cause::Eof) = (&self.proxy, cause) {
-            self.warn_proxy(&header.decoder.eof_error());
-            self.reason.get_or_insert(ClosedState::ProtocolViolation);
-        }
+        self.opening_closed(cause);
         let reason = self.reason.or(self.shared.wanted_end()).unwrap_or_else(|| match cause {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
-            Cause::Read(_) => ClosedState::ReadError,
-            Cause::Tls(_) => ClosedState::TlsHandshakeError,
+            // A session that breaks after its handshake is a read that fails.
+            Cause::Read(_) | Cause::Tls { .. } => ClosedState::ReadError,
             Cause::Write => ClosedState::WriteError,
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(

@@ -8,6 +8,7 @@ use crate::logging::ConnectionLabel;
 use crate::logging::trace::{Direction, Operation, Payload};
 use crate::server::Server;
 use crate::subscription::{Destination, Subscription};
+use crate::tls::TlsState;
 use ::sublist::Subscription as _;
 use eventloop::{Egress, Token};
 use hashbrown::HashTable;
@@ -77,6 +78,8 @@ pub struct ClientShared {
     pub socket_peer: SocketAddr,
     /// The client's own address where a proxy told it.
     proxied: OnceLock<SocketAddr>,
+    /// What the TLS handshake came to, once it is complete.
+    tls: OnceLock<Box<TlsState>>,
     /// Its output.
     pub egress: Arc<Egress>,
     /// Which reactor owns it.
@@ -148,6 +151,7 @@ impl ClientShared {
             cid,
             socket_peer: peer,
             proxied: OnceLock::new(),
+            tls: OnceLock::new(),
             egress,
             reactor,
             server,
@@ -176,6 +180,17 @@ impl ClientShared {
     pub fn set_proxied(&self, peer: SocketAddr) {
         // A connection has one header; a second address would be a defect of the caller.
         let _ = self.proxied.set(peer);
+    }
+
+    /// What the TLS handshake came to; `None` without TLS or before it is complete.
+    pub fn tls(&self) -> Option<&TlsState> {
+        self.tls.get().map(|state| &**state)
+    }
+
+    /// Records what the TLS handshake came to.
+    pub(super) fn set_tls(&self, state: TlsState) {
+        // There is one handshake a connection.
+        let _ = self.tls.set(Box::new(state));
     }
 
     /// The connection's name in its reactor.

@@ -12,6 +12,7 @@ use crate::client::{ClientShared, Details};
 use crate::config::text::SignedDuration;
 use crate::server::{ClosedClient, Server};
 use crate::subscription::Subscription;
+use crate::tls::PeerCertificate;
 use ::sublist::Subscription as _;
 use ::sublist::subject::subjects_collide;
 use serde::Serialize;
@@ -196,6 +197,14 @@ pub struct ConnInfo {
     lang: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    tls_version: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    tls_cipher_suite: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls_peer_certs: Vec<TlsPeerCert>,
+    #[serde(skip_serializing_if = "is_default")]
+    tls_first: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     authorized_user: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -208,6 +217,27 @@ pub struct ConnInfo {
     jwt: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     name_tag: String,
+}
+
+/// A certificate that the client presented.
+#[derive(Clone, Debug, Serialize)]
+struct TlsPeerCert {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    subject: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    spki_sha256: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cert_sha256: String,
+}
+
+impl From<&PeerCertificate> for TlsPeerCert {
+    fn from(certificate: &PeerCertificate) -> TlsPeerCert {
+        TlsPeerCert {
+            subject: certificate.subject.clone(),
+            spki_sha256: certificate.spki_sha256.clone(),
+            cert_sha256: certificate.cert_sha256.clone(),
+        }
+    }
 }
 
 /// An open or a closed connection.
@@ -422,6 +452,7 @@ fn has_interest(client: &ClientShared, filter: &str) -> bool {
 
 fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: SystemTime) -> ConnInfo {
     let shared = c.shared();
+    let tls = shared.tls();
     let details = c.with_details(Details::clone);
     let end = c.stop().unwrap_or(now);
     let last = shared.last_activity();
@@ -451,6 +482,16 @@ fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: System
         name: details.name,
         lang: details.lang,
         version: details.version,
+        tls_version: tls.map_or("", |tls| tls.version),
+        tls_cipher_suite: tls.map_or_else(String::new, |tls| tls.cipher_suite.clone()),
+        tls_peer_certs: match tls {
+            // Closed connections never show them.
+            Some(tls) if options.auth && is_open => {
+                tls.certificates.iter().map(Into::into).collect()
+            }
+            _ => Vec::new(),
+        },
+        tls_first: tls.is_some_and(|tls| tls.first),
         authorized_user: String::new(),
         account: String::new(),
         subscriptions_list: Vec::new(),

@@ -8,8 +8,10 @@
 use super::endpoints;
 use super::http::{Event, HttpConnection};
 use super::request::Method;
+use crate::process::banner;
 use crate::process::errno::error_text;
 use crate::server::{ListenError, Server, host_port, listen};
+use crate::tls::failure::Failure;
 use eventloop::{
     Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Reactor, Sender, Service,
     Slots, Taken, TcpListener, TcpStream,
@@ -37,6 +39,14 @@ const LINGER_MS: u64 = 500;
 
 const LISTENER: ListenerId = ListenerId(0);
 
+/// Bytes that tell a plain request from a TLS record.
+const HTTP_VERB_BYTES: usize = 5;
+/// What a plain request begins with.
+const HTTP_VERBS: [&[u8; HTTP_VERB_BYTES]; 5] = [b"GET /", b"HEAD ", b"POST ", b"PUT /", b"OPTIO"];
+/// The answer to one on the HTTPS port.
+const NOT_HTTPS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
 const TIMER_HEAD: u8 = 1;
 const TIMER_RESUME: u8 = 2;
 const TIMER_LINGER: u8 = 3;
@@ -48,8 +58,6 @@ pub enum MonitorError {
     BothPorts(i64, i64),
     /// HTTPS without a certificate.
     NoCertificate,
-    /// HTTPS, which this server cannot serve yet.
-    Https,
     /// The port could not be listened on.
     Listen(ListenError),
     /// The system refused a poll or a thread.
@@ -64,7 +72,6 @@ impl std::fmt::Display for MonitorError {
                 write!(f, "can't specify both HTTP ({http}) and HTTPs ({https}) ports")
             }
             MonitorError::NoCertificate => f.write_str("TLS cert and key required for HTTPS"),
-            MonitorError::Https => f.write_str("https_port is not supported: HTTPS needs TLS"),
             MonitorError::Listen(e) => write!(f, "can't listen to the monitor port: {e}"),
             MonitorError::System(e) => write!(f, "{e}"),
         }
@@ -110,18 +117,20 @@ pub fn start(server: &Arc<Server>) -> Result<Option<(Port, JoinHandle<()>)>, Mon
         (true, true) => {
             return Err(MonitorError::BothPorts(http.configured(), https.configured()));
         }
-        (false, true) if options.tls.is_none() => return Err(MonitorError::NoCertificate),
-        (false, true) => return Err(MonitorError::Https),
+        (false, true) if server.tls().is_none() => return Err(MonitorError::NoCertificate),
         (false, false) => return Ok(None),
-        (true, false) => {}
+        _ => {}
     }
-    let (listener, address) = listen(&options.http_host, http).map_err(MonitorError::Listen)?;
+    let secure = https.is_set();
+    let port = if secure { https } else { http };
+    let (listener, address) = listen(&options.http_host, port).map_err(MonitorError::Listen)?;
     let at = host_port(&options.http_host, address.port());
-    server.log.noticef(format_args!("Starting http monitor on {at}"));
+    let (level, line) = banner::listening(banner::Listener::Monitor { tls: secure }, &at);
+    server.log.at_level(level, format_args!("{line}"));
     let mut reactor = Reactor::<MonitorService>::new(Arc::new(Slots::default()))?;
     reactor.core().listen(LISTENER, TcpListener::from_std(listener))?;
     let port = Port { address, sender: reactor.sender() };
-    let mut service = MonitorService { server: server.clone() };
+    let mut service = MonitorService { server: server.clone(), secure };
     let thread = std::thread::Builder::new().name("monitor".into()).spawn(move || {
         if let Err(e) = reactor.run(&mut service) {
             service.server.log.errorf(format_args!("monitoring: {}", error_text(&e)));
@@ -133,6 +142,10 @@ pub fn start(server: &Arc<Server>) -> Result<Option<(Port, JoinHandle<()>)>, Mon
 /// What becomes of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The first bytes tell whether the peer speaks TLS, as it should.
+    Sniffing,
+    /// The TLS handshake is under way.
+    Handshake,
     /// Requests are answered.
     Open,
     /// The last answer is on its way; then the connection is closed.
@@ -145,6 +158,7 @@ enum Phase {
 
 /// A connection to the monitoring port.
 pub struct Peer {
+    address: SocketAddr,
     http: HttpConnection,
     phase: Phase,
     /// Bytes received since the engine last had no complete request.
@@ -152,6 +166,39 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Tells a peer of the HTTPS port that speaks TLS from one that speaks HTTP.
+    fn sniff(&mut self, server: &Server, io: &mut Io<'_>, bytes: &[u8]) -> Taken {
+        let mut taken = Taken { used: 0, wanted: HTTP_VERB_BYTES, more: false, secure: false };
+        let Some(verb) = bytes.get(..HTTP_VERB_BYTES) else { return taken };
+        if HTTP_VERBS.iter().any(|known| known.as_slice() == verb) {
+            self.report(server, "client sent an HTTP request to an HTTPS server");
+            io.reply().extend_from_slice(NOT_HTTPS);
+            self.phase = Phase::Refusal;
+            self.end(io);
+            taken.used = bytes.len();
+            return taken;
+        }
+        match server.tls().map(|tls| tls.session_without_client_certificate()) {
+            Some(Ok(session)) => {
+                io.start_tls(session);
+                self.phase = Phase::Handshake;
+                taken.secure = true;
+            }
+            Some(Err(e)) => {
+                self.report(server, &e);
+                io.close(false);
+            }
+            // A reload has switched TLS off.
+            None => io.close(false),
+        }
+        taken
+    }
+
+    fn report(&self, server: &Server, reason: &str) {
+        let at = self.address;
+        server.log.errorf(format_args!("monitoring: TLS handshake error from {at}: {reason}"));
+    }
+
     /// Answers what has been asked for, as far as the peer takes it.
     fn serve(&mut self, server: &Server, io: &mut Io<'_>) {
         while self.phase == Phase::Open {
@@ -207,6 +254,8 @@ impl Peer {
 /// The monitoring port's part of the server.
 pub struct MonitorService {
     server: Arc<Server>,
+    /// Connections are encrypted.
+    secure: bool,
 }
 
 impl Service for MonitorService {
@@ -218,7 +267,7 @@ impl Service for MonitorService {
         core: &mut Core<MonitorService>,
         _listener: ListenerId,
         stream: TcpStream,
-        _peer: SocketAddr,
+        address: SocketAddr,
     ) {
         if core.connections() >= MAX_CONNECTIONS {
             return;
@@ -228,7 +277,9 @@ impl Service for MonitorService {
         let limits = Limits { max_pending_bytes: usize::MAX, write_deadline_ms: WRITE_DEADLINE_MS };
         let made = core.adopt(stream, limits, |io| {
             let http = HttpConnection::new(Instant::now());
-            let peer = Peer { http, phase: Phase::Open, waiting_bytes: 0 };
+            let phase = if self.secure { Phase::Sniffing } else { Phase::Open };
+            let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+            let peer = Peer { address, http, phase, waiting_bytes: 0 };
             peer.arm_deadline(io);
             peer
         });
@@ -247,6 +298,9 @@ impl Service for MonitorService {
 
     fn input(&mut self, peer: &mut Peer, io: &mut Io<'_>, input: &mut Input<'_>) -> Taken {
         let bytes = input.bytes();
+        if peer.phase == Phase::Sniffing {
+            return peer.sniff(&self.server, io, bytes);
+        }
         if peer.phase == Phase::Open {
             peer.http.receive(bytes, Instant::now());
             peer.waiting_bytes = peer.waiting_bytes.saturating_add(bytes.len());
@@ -263,19 +317,23 @@ impl Service for MonitorService {
 
     fn secured(
         &mut self,
-        _conn: &mut Self::Conn,
+        peer: &mut Peer,
         _io: &mut Io<'_>,
         _session: &eventloop::rustls::CommonState,
     ) {
-        // Plain HTTP only: no session is ever started here.
+        peer.phase = Phase::Open;
     }
 
     fn timer(&mut self, peer: &mut Peer, io: &mut Io<'_>, kind: u8) {
         match (kind, peer.phase) {
-            (TIMER_HEAD, Phase::Open) => match peer.http.deadline() {
-                Some(deadline) if Instant::now() >= deadline => io.close(false),
-                _ => peer.arm_deadline(io),
-            },
+            // The handshake is part of the time for the first request.
+            (TIMER_HEAD, Phase::Open | Phase::Sniffing | Phase::Handshake) => {
+                match peer.http.deadline() {
+                    Some(deadline) if Instant::now() >= deadline => io.close(false),
+                    _ => peer.arm_deadline(io),
+                }
+            }
+            (TIMER_RESUME, Phase::Sniffing | Phase::Handshake) => {}
             (TIMER_RESUME, _) => peer.serve(&self.server, io),
             (TIMER_LINGER, Phase::Lingering) => io.close(true),
             _ => {}
@@ -298,7 +356,18 @@ impl Service for MonitorService {
         false
     }
 
-    fn closed(&mut self, _peer: Peer, _io: &mut Io<'_>, _cause: Cause) {}
+    fn closed(&mut self, peer: Peer, _io: &mut Io<'_>, cause: Cause) {
+        if peer.phase == Phase::Handshake {
+            let failure = match &cause {
+                Cause::Tls { error, greeted } => Failure::session(error, *greeted),
+                Cause::Eof => Failure::end(),
+                Cause::Read(e) => Failure::socket(e),
+                Cause::Requested if !self.server.is_shutting_down() => Failure::timeout(),
+                _ => return,
+            };
+            peer.report(&self.server, &failure.text);
+        }
+    }
 
     fn message(&mut self, core: &mut Core<MonitorService>, message: Message) {
         match message {

@@ -105,6 +105,8 @@ pub struct Varz {
     disk_io_wait_stats: DiskIoWait,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxies: Option<Proxies>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert_not_after: Option<Time>,
 }
 
 /// A counter for each kind of connection.
@@ -579,5 +581,6 @@ pub fn varz(server: &Server) -> Varz {
         proxies: o.proxies.as_ref().map(|p| Proxies {
             trusted: p.trusted.iter().map(|key| Proxy { key: key.clone() }).collect(),
         }),
+        tls_cert_not_after: server.tls().and_then(|tls| tls.not_after).map(Time::utc),
     }
 }

@@ -24,6 +24,7 @@ use crate::monitor::Monitor;
 use crate::monitor::service::{self as monitoring, MonitorError};
 use crate::process::banner;
 use crate::subscription::Subscription;
+use crate::tls::{RateLimit, ServerTls};
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
 use eventloop::{ListenerId, Reactor, Sender, Slots, TcpListener};
@@ -70,6 +71,8 @@ pub enum StartError {
     Monitor(MonitorError),
     /// `client_advertise` is no address.
     Advertise(String, HostPortError),
+    /// TLS is configured in a way that cannot work.
+    Tls(String),
     /// The system refused a thread, a poll or randomness.
     System(io::Error),
 }
@@ -87,6 +90,7 @@ impl std::fmt::Display for StartError {
                 let what = "Error setting server INFO with ClientAdvertise value of";
                 write!(f, "{what} {text}, err={e}")
             }
+            StartError::Tls(text) => f.write_str(text),
             StartError::System(e) => e.fmt(f),
         }
     }
@@ -123,6 +127,9 @@ pub struct Server {
     authenticator: RwLock<Arc<Authenticator>>,
     /// Checks hashed passwords.
     pub hash_pool: Arc<HashPool>,
+    /// TLS for clients and monitoring.
+    tls: RwLock<Option<Arc<ServerTls>>>,
+    tls_rate: Option<RateLimit>,
     clients: Mutex<BTreeMap<u64, Arc<ClientShared>>>,
     closed: Mutex<ClosedRing<Arc<ClosedClient>>>,
     next_cid: AtomicU64,
@@ -150,12 +157,17 @@ impl Server {
     /// A server that does not listen yet. The options' baseline is set and validated.
     ///
     /// # Errors
-    /// When the system gives no randomness for the server's keys, or the configured system account
-    /// does not exist.
+    /// When the system gives no randomness for the server's keys, the configured system account does
+    /// not exist, or certificates are unusable.
     pub fn new(options: Arc<Options>, log: Arc<Logger>) -> Result<Arc<Server>, StartError> {
         let identity = ServerIdentity::from_seeds(seed()?, seed()?)
             .map_err(|e| io::Error::other(e.to_string()))?;
         let settings = Settings::from_options(&options);
+        let tls = match &options.tls {
+            Some(tls) => Some(Arc::new(ServerTls::new(tls).map_err(StartError::Tls)?)),
+            None => None,
+        };
+        let rate = options.tls.as_ref().map_or(0, |tls| tls.connection_rate_limit);
         let reactors = std::thread::available_parallelism().map_or(1, usize::from);
         let random = u64::from_le_bytes(seed()?[..8].try_into().unwrap_or_default());
         let accounts = Accounts::new(&options, random).map_err(StartError::Accounts)?;
@@ -179,6 +191,9 @@ impl Server {
             port: 0,
             headers: settings.headers,
             auth_required: authenticator.required(),
+            tls_required: tls.is_some() && !options.allow_non_tls,
+            tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
+            tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
@@ -201,6 +216,8 @@ impl Server {
             accounts,
             authenticator: RwLock::new(Arc::new(authenticator)),
             hash_pool: Arc::default(),
+            tls: RwLock::new(tls),
+            tls_rate: RateLimit::new(rate),
             clients: Mutex::new(BTreeMap::new()),
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
@@ -220,6 +237,9 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(self: &Arc<Server>) -> Result<(), StartError> {
+        for warning in self.tls().iter().flat_map(|tls| &tls.warnings) {
+            self.log.warnf(format_args!("{warning}"));
+        }
         // First, so that the rest of the start can be watched.
         if let Some((port, thread)) = monitoring::start(self).map_err(StartError::Monitor)? {
             self.threads.lock().push(thread);
@@ -254,9 +274,14 @@ impl Server {
             *self.info.write() = Arc::new(info);
         }
         let on = listen::host_port(&options.host, address.port());
+        let tls = self.tls();
         let facts = banner::ClientListenerFacts {
             proxy_protocol: options.proxy_protocol,
-            ..banner::ClientListenerFacts::default()
+            tls: tls.is_some(),
+            allow_non_tls: options.allow_non_tls,
+            handshake_first_only: tls
+                .as_ref()
+                .is_some_and(|tls| tls.handshake_first && tls.fallback.is_zero()),
         };
         let announced = banner::listening(banner::Listener::Client, &on);
         for (level, line) in std::iter::once(announced).chain(banner::client_listener(facts)) {
@@ -287,6 +312,12 @@ impl Server {
                 })?;
             self.threads.lock().push(thread);
         }
+        if self.tls_rate.is_some() {
+            let server = self.clone();
+            let thread = std::thread::Builder::new().name("tls-rate".to_owned());
+            let thread = thread.spawn(move || server.report_tls_rejections())?;
+            self.threads.lock().push(thread);
+        }
         self.log.noticef(format_args!("{}", banner::READY));
         Ok(())
     }
@@ -298,6 +329,44 @@ impl Server {
         let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// TLS for clients and monitoring, where it is configured.
+    pub fn tls(&self) -> Option<Arc<ServerTls>> {
+        self.tls.read().clone()
+    }
+
+    /// Uses other certificates or rules for the handshakes to come, or none; what is encrypted
+    /// already stays as it is.
+    pub fn replace_tls(&self, tls: Option<Arc<ServerTls>>) {
+        let allow_non_tls = self.settings().allow_non_tls;
+        {
+            let mut info = self.info.write();
+            let mut changed = Info::clone(&info);
+            changed.tls_required = tls.is_some() && !allow_non_tls;
+            changed.tls_verify = tls.as_ref().is_some_and(|tls| tls.verify);
+            changed.tls_available = tls.is_some() && allow_non_tls;
+            *info = Arc::new(changed);
+        }
+        *self.tls.write() = tls;
+    }
+
+    /// The limit of TLS handshakes per second, where one is configured.
+    pub fn tls_rate(&self) -> Option<&RateLimit> {
+        self.tls_rate.as_ref()
+    }
+
+    /// Says every second how many connections the limit of TLS handshakes has rejected, if any.
+    fn report_tls_rejections(&self) {
+        let Some(rate) = &self.tls_rate else { return };
+        while !self.sleep_unless_stopped(Duration::from_secs(1)) {
+            let rejected = rate.take_rejected();
+            if rejected > 0 {
+                self.log.warnf(format_args!(
+                    "Rejected {rejected} connections due to TLS rate limiting"
+                ));
+            }
+        }
     }
 
     /// The options in force.

@@ -39,6 +39,10 @@ pub struct Settings {
     pub trace_headers: bool,
     /// Client connections begin with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Clients may do without TLS although it is configured.
+    pub allow_non_tls: bool,
+    /// Time a client has for the TLS handshake, in milliseconds.
+    pub tls_timeout_ms: u64,
 }
 
 fn millis(d: Duration) -> u64 {
@@ -65,6 +69,8 @@ impl Settings {
             max_traced_bytes: usize::try_from(o.max_traced_msg_len).unwrap_or(0),
             trace_headers: o.trace_headers,
             proxy_protocol: o.proxy_protocol,
+            allow_non_tls: o.allow_non_tls,
+            tls_timeout_ms: millis(o.tls_timeout).max(1),
         }
     }
 }
