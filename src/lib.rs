@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod advertise;
+pub mod auth;
 pub mod client;
 pub mod closed;
 pub mod config;
