@@ -9,8 +9,7 @@
 use smallvec::SmallVec;
 
 use super::walk::{Filter, NextByte};
-
-const SEPARATOR: u8 = b'.';
+use crate::subject::TOKEN_SEPARATOR as SEPARATOR;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Segment<'a> {
