@@ -31,8 +31,7 @@ impl FileStore {
     ) -> StoreResult<Stored> {
         self.writable()?;
         let seq = self.next_sequence(sequence)?;
-        let len =
-            stored_len(message.subject.len(), message.header.len(), message.payload.len());
+        let len = stored_len(message.subject.len(), message.header.len(), message.payload.len());
         let replaced = self.admit(&message, len, check)?;
         if seq != self.totals.last.seq + 1 {
             return Err(StoreError::SequenceMismatch);
@@ -89,11 +88,12 @@ impl FileStore {
     fn account_message(&mut self, record: &NewRecord<'_>, len: u64, ttl: MessageTtl) {
         let mark = Mark { seq: record.seq, timestamp: record.timestamp };
         let block = self.blocks.back_mut().expect("the record was appended to it");
+        if block.raw_len == len {
+            block.file_first = record.seq;
+        }
+        block.file_first = block.file_first.min(record.seq);
         if block.is_empty() {
             block.first = mark;
-            if block.raw_len == len {
-                block.file_first = record.seq;
-            }
         } else if record.seq > block.last.seq + 1 {
             block.deleted.insert_range(block.last.seq + 1..=record.seq - 1);
         }
@@ -116,9 +116,7 @@ impl FileStore {
         if !record.subject.is_empty() {
             let fresh =
                 SubjectInfo { total: 0, first_block: index, last_block: index, last: record.seq };
-            if let Some((info, _)) =
-                self.subjects.entry_or_insert_with(record.subject, || fresh)
-            {
+            if let Some((info, _)) = self.subjects.entry_or_insert_with(record.subject, || fresh) {
                 info.total += 1;
                 info.last_block = index;
                 info.last = record.seq;
@@ -160,8 +158,7 @@ impl FileStore {
             return Err(StoreError::SequenceMismatch);
         }
         let crowded = self.blocks.back().is_some_and(|block| {
-            !block.is_empty()
-                && block.deleted.len().saturating_add(count) > MAX_SKIPS_IN_BLOCK
+            !block.is_empty() && block.deleted.len().saturating_add(count) > MAX_SKIPS_IN_BLOCK
         });
         if crowded {
             self.roll()?;
@@ -177,6 +174,7 @@ impl FileStore {
     fn account_skips(&mut self, last: u64, timestamp: i64) {
         let mark = Mark { seq: last, timestamp };
         let block = self.blocks.back_mut().expect("the record was appended to it");
+        block.file_first = block.file_first.min(last);
         if block.is_empty() {
             block.last = mark;
             block.set_empty();
@@ -232,9 +230,7 @@ impl FileStore {
         self.flush_last()?;
         let index = match self.blocks.back() {
             None => self.upkeep.next_block_index,
-            Some(block) => {
-                block.index.checked_add(1).ok_or(StoreError::NoMessageBlock)?
-            }
+            Some(block) => block.index.checked_add(1).ok_or(StoreError::NoMessageBlock)?,
         };
         let block = self.create_block(index)?;
         if let Some(old) = self.blocks.back_mut() {
@@ -259,14 +255,15 @@ impl FileStore {
     /// Makes the files of a new block.
     fn create_block(&mut self, index: u32) -> StoreResult<Block> {
         let dir = self.paths.msgs.clone();
-        self.create_block_in(&dir, index)
+        self.create_block_in(&dir, index, "blk")
     }
 
-    /// Makes the files of a new block in `dir`.
+    /// Makes the files of a new block in `dir`; the block's name ends like `suffix`.
     pub(super) fn create_block_in(
         &mut self,
         dir: &std::path::Path,
         index: u32,
+        suffix: &str,
     ) -> StoreResult<Block> {
         let mut key = None;
         if let Some(encryption) = &self.encryption {
@@ -280,9 +277,8 @@ impl FileStore {
             }
             key = Some(made);
         }
-        let path = dir.join(format!("{index}.blk"));
-        let mut block =
-            Block::new(index, self.hash_for_block(index), key, self.totals.last);
+        let path = dir.join(format!("{index}.{suffix}"));
+        let mut block = Block::new(index, self.hash_for_block(index), key, self.totals.last);
         match self.disk.open(&path, OpenMode::CreateTruncate) {
             Ok(file) => block.file = Some(file),
             Err(error) => {
@@ -303,6 +299,8 @@ impl FileStore {
         if block.pending() == 0 {
             return Ok(());
         }
+        block.used_at = self.now;
+        self.upkeep.note_cache_use(self.now, self.cache_expire);
         let path = self.paths.block(block.index);
         if let Err(error) = write_pending(self.disk.as_ref(), &path, block) {
             return Err(self.fail(disk_error("write", &path, &error)));
@@ -324,6 +322,13 @@ impl FileStore {
             && self.blocks[last].unsynced
         {
             self.sync_block(last)?;
+        }
+        for file in std::mem::take(&mut self.doomed_unsynced) {
+            // A crash may bring the file back; torn, it would look like a loss.
+            if let Err(error) = file.sync_data() {
+                let error = disk_error("sync", &self.paths.msgs, &error);
+                return Err(self.fail(error));
+            }
         }
         self.sync_names()?;
         self.durable = self.totals.last.seq;

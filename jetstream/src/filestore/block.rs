@@ -78,6 +78,8 @@ pub(super) struct Block {
     pub first: Mark,
     pub last: Mark,
     pub deleted: SequenceSet,
+    /// What limits removed and the file still holds, without a tombstone.
+    pub displaced: SequenceSet,
     /// Messages with a time to live, and schedules; lets a rescan skip the block.
     pub ttls: u64,
     pub schedules: u64,
@@ -113,6 +115,7 @@ impl Block {
             first: Mark { seq: last.seq + 1, timestamp: 0 },
             last,
             deleted: SequenceSet::new(),
+            displaced: SequenceSet::new(),
             ttls: 0,
             schedules: 0,
             last_checksum: [0; 8],
@@ -206,13 +209,6 @@ impl Block {
     /// The bytes of a live record; its slot must be known live.
     pub fn record_bytes(&self, seq: u64) -> Option<&[u8]> {
         self.loaded.as_ref()?.record(seq)
-    }
-
-    /// The subject of a live record.
-    pub fn subject(&self, seq: u64) -> Option<&[u8]> {
-        let bytes = self.record_bytes(seq)?;
-        let raw = RawRecord::parse(bytes).ok()?;
-        bytes.get(raw.subject)
     }
 
     /// The time of a live record.
@@ -582,8 +578,7 @@ impl Block {
                 if raw.kind == RecordKind::Message && raw.seq > previous {
                     previous = raw.seq;
                     if self.is_live(raw.seq)
-                        && let Some(slot) =
-                            offsets.get_mut((raw.seq - self.first.seq) as usize)
+                        && let Some(slot) = offsets.get_mut((raw.seq - self.first.seq) as usize)
                     {
                         found += 1;
                         *slot = (start + at) as u32;

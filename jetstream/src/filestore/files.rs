@@ -85,6 +85,8 @@ pub(super) struct BlockContent {
     pub compressed: bool,
     /// Decompression stopped here; `data` is what came before.
     pub damage: Option<CompressionError>,
+    /// Bytes of content that are missing because of it.
+    pub missing: u64,
 }
 
 /// Reads a block file.
@@ -111,10 +113,23 @@ pub(super) fn read_block(
 /// Decompresses what was read from a block file, if it is compressed.
 pub(super) fn open_content(data: Vec<u8>) -> BlockContent {
     if !compression::is_compressed(&data) {
-        return BlockContent { data: Bytes::from(data), compressed: false, damage: None };
+        return BlockContent {
+            data: Bytes::from(data),
+            compressed: false,
+            damage: None,
+            missing: 0,
+        };
     }
     let salvaged = compression::decompress_block(&data, MAX_BLOCK_CONTENT as usize);
-    BlockContent { data: salvaged.data.into(), compressed: true, damage: salvaged.damage }
+    let missing = match salvaged.damage {
+        None => 0,
+        Some(_) => salvaged
+            .stated
+            .clamp(1, MAX_BLOCK_CONTENT)
+            .saturating_sub(salvaged.data.len() as u64)
+            .max(1),
+    };
+    BlockContent { data: salvaged.data.into(), compressed: true, damage: salvaged.damage, missing }
 }
 
 /// Replaces a block file as a whole. The new content is durable before it gets the block's name;

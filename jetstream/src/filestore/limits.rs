@@ -3,6 +3,7 @@
 //! Removals by limits leave no tombstone: opening the store enforces the limits again.
 
 use super::FileStore;
+use super::remove::Removal;
 use crate::config::DiscardPolicy;
 use crate::error::{StoreError, StoreResult};
 use crate::headers;
@@ -39,8 +40,7 @@ impl FileStore {
                 replacing = true;
             }
         }
-        if limit(self.config.max_msgs).is_some_and(|max| self.totals.messages >= max)
-            && !replacing
+        if limit(self.config.max_msgs).is_some_and(|max| self.totals.messages >= max) && !replacing
         {
             return Err(StoreError::MaxMessages);
         }
@@ -79,7 +79,7 @@ impl FileStore {
 
     /// Removes one message without a tombstone and tells of it.
     pub(super) fn remove_by_limit(&mut self, seq: u64) -> StoreResult<bool> {
-        let Some(removed) = self.take_out(seq, false)? else { return Ok(false) };
+        let Some(removed) = self.take_out(seq, Removal::Limit)? else { return Ok(false) };
         self.effects.push_back(StoreEffect::Removed {
             sequence: StreamSequence::new(seq),
             subject: removed.subject,
@@ -120,7 +120,7 @@ impl FileStore {
         };
         let block = &self.blocks[position];
         if position + 1 < self.blocks.len() && whole(block.messages, block.bytes) {
-            let (messages, bytes) = self.empty_block(position)?;
+            let (messages, bytes) = self.empty_block(position, Removal::Limit)?;
             self.effects.push_back(StoreEffect::RemovedMany { messages, bytes });
             return Ok(true);
         }

@@ -24,12 +24,12 @@
 mod append;
 pub mod archive;
 mod block;
+mod block_scan;
 pub mod compression;
 mod counts;
 pub mod encryption;
 mod expiry;
 mod files;
-pub mod headers;
 pub mod index_db;
 mod limits;
 mod lookup;
@@ -60,7 +60,7 @@ use self::encryption::{AssetKey, EncryptionConfig};
 use self::files::{Paths, disk_error};
 use self::record::NamedHash;
 use crate::config::StreamConfig;
-use crate::disk::SharedDisk;
+use crate::disk::{DiskFile, SharedDisk};
 use crate::error::{StoreError, StoreResult};
 use crate::store::{RandomSource, StoreEffect};
 use crate::time::{DateTime, Timestamp};
@@ -193,6 +193,8 @@ pub struct FileStore {
     names_changed: bool,
     /// Files to unlink once everything appended is durable.
     doomed: Vec<PathBuf>,
+    /// Those of them that have bytes which are not durable.
+    doomed_unsynced: Vec<Box<dyn DiskFile>>,
     durable: u64,
     /// An index file is on disk.
     index_on_disk: bool,
@@ -456,7 +458,12 @@ impl FileStore {
                 assert_eq!(span - block.deleted.len(), block.messages, "block {}", block.index);
                 assert!(!block.deleted.contains(block.first.seq), "block {}", block.index);
             }
-            assert!(block.last.seq >= last, "blocks out of order at {}", block.index);
+            assert!(
+                block.last.seq >= last,
+                "blocks out of order at {}: {:?}",
+                block.index,
+                self.blocks.iter().map(|b| (b.index, b.first.seq, b.last.seq)).collect::<Vec<_>>()
+            );
             last = block.last.seq;
         }
         assert_eq!(messages, self.totals.messages);
@@ -480,12 +487,7 @@ fn time_of(mark: Mark) -> Timestamp {
     if mark.timestamp == 0 { Timestamp::ZERO } else { Timestamp::from_nanos(mark.timestamp) }
 }
 
-fn add_subject(
-    subjects: &mut SubjectTree<SubjectInfo>,
-    subject: &[u8],
-    messages: u64,
-    block: u32,
-) {
+fn add_subject(subjects: &mut SubjectTree<SubjectInfo>, subject: &[u8], messages: u64, block: u32) {
     if subject.is_empty() || messages == 0 {
         return;
     }

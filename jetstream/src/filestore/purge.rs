@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::block::{Block, Loaded, Mark, PriorTombstones};
 use super::files::{disk_error, replace_block};
 use super::record::{RawRecord, RecordKind, trailing_checksum};
+use super::remove::Removal;
 use super::{FileStore, Totals};
 use crate::disk::{OpenMode, remove_dir_if_exists, remove_file_if_exists};
 use crate::error::{StoreError, StoreResult};
@@ -22,8 +23,8 @@ impl FileStore {
     pub(super) fn purge_to(&mut self, next: Option<u64>) -> StoreResult<u64> {
         self.writable()?;
         let Totals { messages, bytes, mut last, .. } = self.totals;
-        if let Some(next) = next {
-            last.seq = next.saturating_sub(1);
+        if let Some(next) = next.filter(|next| *next > last.seq + 1) {
+            last.seq = next - 1;
         }
         let index = match self.blocks.back() {
             None => self.upkeep.next_block_index,
@@ -51,6 +52,7 @@ impl FileStore {
         self.upkeep.forget_all_blocks(index);
         self.unsynced.clear();
         self.doomed.clear();
+        self.doomed_unsynced.clear();
         self.names_changed = false;
         self.index_on_disk = false;
         self.durable = last.seq;
@@ -73,19 +75,22 @@ impl FileStore {
         remove_dir_if_exists(disk.as_ref(), &staging).map_err(failed("remove", &staging))?;
         remove_dir_if_exists(disk.as_ref(), &old).map_err(failed("remove", &old))?;
         disk.create_dir_all(&staging).map_err(failed("create", &staging))?;
-        let mut block = self.create_block_in(&staging, index)?;
+        // A block with its final name says that the purge is to be finished: it gets it last.
+        let mut block = self.create_block_in(&staging, index, "blk.tmp")?;
         if last.seq > 0 {
             let record = super::record::NewRecord::tombstone(last.seq, last.timestamp);
             block.append(&record).ok_or(StoreError::MessageTooLarge)?;
             block.prior_tombstones = PriorTombstones::None;
         }
-        let path = staging.join(format!("{index}.blk"));
+        let path = staging.join(format!("{index}.blk.tmp"));
         super::append::write_pending(disk.as_ref(), &path, &mut block)
             .map_err(failed("write", &path))?;
         if let Some(file) = &block.file {
             file.sync_data().map_err(failed("sync", &path))?;
         }
         block.unsynced = false;
+        disk.rename(&path, &staging.join(format!("{index}.blk")))
+            .map_err(failed("rename", &path))?;
         disk.sync_dir(&staging).map_err(failed("sync", &staging))?;
         // Durable before the old directory goes: from here on recovery finishes the purge.
         disk.sync_dir(&self.paths.dir).map_err(failed("sync", &self.paths.dir))?;
@@ -130,7 +135,7 @@ impl FileStore {
                 break;
             }
             seq = found + 1;
-            if let Some(removed) = self.take_out(found, true)? {
+            if let Some(removed) = self.take_out(found, Removal::Request)? {
                 messages += 1;
                 bytes += removed.bytes;
                 only = found;
@@ -164,13 +169,14 @@ impl FileStore {
         if self.totals.messages == 0 || seq <= self.totals.first.seq {
             return Ok(0);
         }
+        self.bury_displaced()?;
         let (mut messages, mut bytes) = (0, 0);
         let mut position = 0;
         while let Some(block) = self.blocks.get(position)
             && block.last.seq < seq
         {
             if !block.is_empty() {
-                let (gone, size) = self.empty_block(position)?;
+                let (gone, size) = self.empty_block(position, Removal::Request)?;
                 messages += gone;
                 bytes += size;
             }
@@ -210,7 +216,7 @@ impl FileStore {
             && let Some(first) = block.next_live(block.first.seq)
             && first < seq
         {
-            match self.take_out(first, !rewrite)? {
+            match self.take_out(first, if rewrite { Removal::Replay } else { Removal::Request })? {
                 Some(removed) => {
                     messages += 1;
                     bytes += removed.bytes;
@@ -241,6 +247,7 @@ impl FileStore {
         if seq >= self.totals.last.seq {
             return if seq == self.totals.last.seq { Ok(()) } else { Err(StoreError::Eof) };
         }
+        self.bury_displaced()?;
         self.sync_now()?;
         self.drop_index_file()?;
         self.sync_names()?;
@@ -249,7 +256,8 @@ impl FileStore {
         let timestamp = self.truncated_time(position, seq)?;
         let absent = self.position_of(seq).is_none();
         let kept = self.tombstones_to_keep(position, seq)?;
-        if !kept.is_empty() {
+        let rewritten = !kept.is_empty();
+        if rewritten {
             // Removals of messages that stay would be forgotten with the blocks that remember
             // them, so these are written again first, to a block of their own.
             self.roll()?;
@@ -258,11 +266,7 @@ impl FileStore {
             }
             self.sync_now()?;
         }
-        let spared = if self.blocks.back().is_some_and(|b| b.file_first > before.last.seq) {
-            self.blocks.pop_back()
-        } else {
-            None
-        };
+        let spared = if rewritten { self.blocks.pop_back() } else { None };
         while self.blocks.len() > position + 1 {
             let Some(block) = self.blocks.pop_back() else { break };
             for path in [self.paths.block(block.index), self.paths.block_key(block.index)] {
@@ -274,9 +278,7 @@ impl FileStore {
         }
         self.names_changed = true;
         self.sync_names()?;
-        if let Some(block) = self.blocks.get(position)
-            && block.file_first <= seq.max(block.first.seq)
-        {
+        if position < self.blocks.len() {
             self.cut_block(position, seq, timestamp)?;
         }
         if let Some(mut block) = spared {
@@ -350,48 +352,29 @@ impl FileStore {
         Ok(kept)
     }
 
-    /// Cuts a block behind `seq`. Tombstones behind the cut are kept if they aim before it.
+    /// Takes all records of sequences above `seq` out of a block.
     fn cut_block(&mut self, position: usize, seq: u64, timestamp: i64) -> StoreResult<()> {
         self.load_block(position)?;
         let block = &mut self.blocks[position];
         let content = block.loaded.as_mut().map(Loaded::contiguous).unwrap_or_default();
-        let mut cut = content.len();
-        let mut tombstones = Vec::new();
+        // Tombstones of sequences that will be given out again must go too.
+        let mut kept = Vec::with_capacity(content.len());
         for (raw, at) in records(&content) {
-            match raw.kind {
-                RecordKind::Tombstone if raw.seq < seq && at >= cut => {
-                    if let Some(bytes) = content.get(at..at + raw.len) {
-                        tombstones.extend_from_slice(bytes);
-                    }
-                }
-                RecordKind::Tombstone => {}
-                _ if raw.seq > seq => cut = cut.min(at),
-                _ => {}
+            if raw.seq <= seq
+                && let Some(bytes) = content.get(at..at + raw.len)
+            {
+                kept.extend_from_slice(bytes);
             }
         }
         let path = self.paths.block(block.index);
-        let plain = block.key.is_none() || tombstones.is_empty();
-        let mut kept = content.slice(..cut).to_vec();
-        kept.extend_from_slice(&tombstones);
-        let result = if plain && tombstones.is_empty() && !block.sealed && is_raw_file(self, position)
-        {
-            let block = &mut self.blocks[position];
-            (|| {
-                if block.file.is_none() {
-                    block.file = Some(self.disk.open(&path, OpenMode::ReadWrite)?);
-                }
-                if let Some(file) = &block.file {
-                    file.set_len(cut as u64)?;
-                    file.sync_data()?;
-                }
-                Ok(())
-            })()
+        let in_place = content.starts_with(&kept) && !block.sealed && is_raw_file(self, position);
+        let block = &mut self.blocks[position];
+        let result = if in_place {
+            cut_file(self.disk.as_ref(), &path, block, kept.len() as u64)
         } else {
-            let block = &mut self.blocks[position];
             block.file = None;
-            let replaced =
-                replace_block(self.disk.as_ref(), &path, block.key.as_ref(), kept.clone());
-            replaced.and_then(|()| self.disk.sync_dir(&self.paths.msgs))
+            replace_block(self.disk.as_ref(), &path, block.key.as_ref(), kept.clone())
+                .and_then(|()| self.disk.sync_dir(&self.paths.msgs))
         };
         if let Err(error) = result {
             return Err(self.fail(disk_error("truncate", &path, &error)));
@@ -406,14 +389,12 @@ impl FileStore {
         block.messages = block.messages.saturating_sub(gone);
         block.deleted.remove_above(seq);
         block.last = Mark { seq, timestamp };
+        block.file_first = block.file_first.min(seq + 1);
         if block.messages == 0 {
             block.set_empty();
-        } else if block.deleted.contains(seq) {
-            // The last sequence of the block stays, as a delete.
         }
         block.loaded = Some(Loaded::whole(kept.into()));
-        let bytes = block.live_bytes_loaded();
-        block.bytes = bytes;
+        block.bytes = block.live_bytes_loaded();
         if let Some(missing) = block.index_loaded() {
             self.declare_lost(position, missing);
         }
@@ -424,6 +405,7 @@ impl FileStore {
     fn reset(&mut self, now: Timestamp) -> StoreResult<()> {
         let Totals { messages, bytes, .. } = self.totals;
         self.doomed.clear();
+        self.doomed_unsynced.clear();
         self.drop_index_file()?;
         let mut files = Vec::new();
         while let Some(block) = self.blocks.pop_back() {
@@ -467,12 +449,11 @@ impl FileStore {
         Ok(())
     }
 
-    /// Removes the messages of a replica's delete blocks without tombstones: what the leader
-    /// removed is in the state it sent.
-    ///
-    /// # Errors
-    /// Those of the disk, and [`StoreError::Closed`].
-    pub fn sync_deleted(&mut self, blocks: &[crate::deletes::DeleteBlock]) -> StoreResult<()> {
+    /// Removes the messages of a replica's delete blocks.
+    pub(super) fn remove_deleted(
+        &mut self,
+        blocks: &[crate::deletes::DeleteBlock],
+    ) -> StoreResult<()> {
         self.writable()?;
         for block in blocks {
             let (first, last, _) = block.state();
@@ -489,14 +470,34 @@ impl FileStore {
                     crate::deletes::DeleteBlock::Set(set) => set.contains(live),
                     crate::deletes::DeleteBlock::List(list) => list.binary_search(&live).is_ok(),
                 };
-                if listed {
-                    self.remove_by_limit(live)?;
+                if listed && let Some(removed) = self.take_out(live, Removal::Request)? {
+                    self.effects.push_back(StoreEffect::Removed {
+                        sequence: StreamSequence::new(live),
+                        subject: removed.subject,
+                        bytes: removed.bytes,
+                    });
                 }
                 seq = live + 1;
             }
         }
         self.tidy()
     }
+}
+
+fn cut_file(
+    disk: &dyn crate::disk::Disk,
+    path: &std::path::Path,
+    block: &mut Block,
+    len: u64,
+) -> std::io::Result<()> {
+    if block.file.is_none() {
+        block.file = Some(disk.open(path, OpenMode::ReadWrite)?);
+    }
+    if let Some(file) = &block.file {
+        file.set_len(len)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 fn is_raw_file(store: &FileStore, position: usize) -> bool {

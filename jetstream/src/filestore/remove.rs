@@ -16,6 +16,18 @@ use crate::types::{MessageTtl, StreamSequence};
 /// What [`SubjectInfo::last`] holds when even the last block is only an upper bound.
 pub(super) const LAST_BLOCK_IS_BOUND: u64 = u64::MAX;
 
+/// Why a message is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// Someone asked for it: a tombstone remembers it.
+    Request,
+    /// A limit displaced it. Opening the store would derive that from what displaced it; should
+    /// that be removed too, a tombstone is written first.
+    Limit,
+    /// A tombstone was found.
+    Replay,
+}
+
 /// A message that was taken out.
 #[derive(Debug)]
 pub(super) struct TakenOut {
@@ -28,7 +40,7 @@ impl FileStore {
     pub(super) fn remove_message(&mut self, seq: u64) -> StoreResult<bool> {
         self.writable()?;
         self.check_removable(seq)?;
-        let Some(removed) = self.take_out(seq, true)? else { return Ok(false) };
+        let Some(removed) = self.take_out(seq, Removal::Request)? else { return Ok(false) };
         self.effects.push_back(StoreEffect::Removed {
             sequence: StreamSequence::new(seq),
             subject: removed.subject,
@@ -68,10 +80,11 @@ impl FileStore {
         let Some(position) = self.position_of(seq) else { return Ok(false) };
         let block = &mut self.blocks[position];
         let index = block.index;
-        let place = block.verified(seq).ok().and_then(|raw| {
-            Some((block.loaded.as_ref()?.record_offset(seq)?, raw.len))
-        });
-        let Some(removed) = self.take_out(seq, true)? else { return Ok(false) };
+        let place = block
+            .verified(seq)
+            .ok()
+            .and_then(|raw| Some((block.loaded.as_ref()?.record_offset(seq)?, raw.len)));
+        let Some(removed) = self.take_out(seq, Removal::Request)? else { return Ok(false) };
         self.effects.push_back(StoreEffect::Removed {
             sequence: StreamSequence::new(seq),
             subject: removed.subject,
@@ -115,9 +128,8 @@ impl FileStore {
         content: Vec<u8>,
         may_compress: bool,
     ) -> StoreResult<()> {
-        let compress = may_compress
-            && self.config.compression == StoreCompression::S2
-            && content.len() >= 8;
+        let compress =
+            may_compress && self.config.compression == StoreCompression::S2 && content.len() >= 8;
         let path = self.paths.block(self.blocks[position].index);
         let block = &self.blocks[position];
         debug_assert_eq!(block.pending(), 0);
@@ -158,15 +170,20 @@ impl FileStore {
 
     /// Takes a live message out of all accounts, with a tombstone for it unless limits explain
     /// that it is gone. `None` when it is not there, or turns out to be damaged.
-    pub(super) fn take_out(&mut self, seq: u64, tombstone: bool) -> StoreResult<Option<TakenOut>> {
+    pub(super) fn take_out(&mut self, seq: u64, why: Removal) -> StoreResult<Option<TakenOut>> {
+        if why == Removal::Request {
+            self.bury_displaced()?;
+        }
         let Some(position) = self.position_of(seq) else { return Ok(None) };
         self.load_block(position)?;
         let Some(position) = self.position_of(seq) else { return Ok(None) };
-        let block = &mut self.blocks[position];
-        let Ok(raw) = block.verified(seq) else {
+        if self.blocks[position].verified(seq).is_err() {
             self.find_damage(position);
+        }
+        let Some(block) = self.blocks.get_mut(position).filter(|block| block.is_live(seq)) else {
             return Ok(None);
         };
+        let Ok(raw) = block.verified(seq) else { return Ok(None) };
         let Some(bytes) = block.record_bytes(seq) else { return Ok(None) };
         let subject = Bytes::copy_from_slice(bytes.get(raw.subject.clone()).unwrap_or_default());
         let ttl = match bytes.get(raw.header.clone()) {
@@ -176,12 +193,16 @@ impl FileStore {
             _ => MessageTtl::Unset,
         };
         let len = raw.len as u64;
-        if tombstone {
+        if why == Removal::Request {
             // A roll this may cause adds a block behind, so that positions stay.
             self.append_tombstone(seq, raw.timestamp)?;
         }
         let block = &mut self.blocks[position];
         block.forget_slot(seq);
+        if why == Removal::Limit {
+            block.displaced.insert(seq);
+            self.upkeep.displaced = true;
+        }
         block.messages -= 1;
         block.bytes = block.bytes.saturating_sub(len);
         if block.messages == 0 {
@@ -241,7 +262,7 @@ impl FileStore {
     }
 
     /// Takes all messages of a block out of the accounts; returns how many and their bytes.
-    pub(super) fn empty_block(&mut self, position: usize) -> StoreResult<(u64, u64)> {
+    pub(super) fn empty_block(&mut self, position: usize, why: Removal) -> StoreResult<(u64, u64)> {
         if !self.subjects.is_empty() && !self.blocks[position].is_empty() {
             self.load_block(position)?;
         }
@@ -259,6 +280,10 @@ impl FileStore {
             });
         }
         let block = &mut self.blocks[position];
+        if messages > 0 && why == Removal::Limit {
+            block.displaced.insert_range(block.first.seq..=block.last.seq);
+            self.upkeep.displaced = true;
+        }
         block.set_empty();
         if block.pending() == 0 {
             block.loaded = None;
@@ -272,6 +297,24 @@ impl FileStore {
         self.select_first();
         self.dirty = true;
         Ok((messages, bytes))
+    }
+
+    /// Writes tombstones for what limits displaced and files still hold. Needed before anything is
+    /// removed on request: with what displaced them gone, nothing else would tell.
+    pub(super) fn bury_displaced(&mut self) -> StoreResult<()> {
+        if !std::mem::take(&mut self.upkeep.displaced) {
+            return Ok(());
+        }
+        let mut position = 0;
+        while let Some(block) = self.blocks.get_mut(position) {
+            let displaced = std::mem::take(&mut block.displaced);
+            let timestamp = block.last.timestamp;
+            for seq in displaced.iter() {
+                self.append_tombstone(seq, timestamp)?;
+            }
+            position += 1;
+        }
+        Ok(())
     }
 
     /// Drops the blocks that hold nothing anyone needs. Their files are unlinked by the next sync.
@@ -298,11 +341,17 @@ impl FileStore {
     fn drop_block(&mut self, position: usize) -> StoreResult<()> {
         let block = &self.blocks[position];
         let (index, last) = (block.index, block.last);
-        if last.seq == self.totals.last.seq && last.seq > 0 {
+        if last.seq == self.totals.last.seq && last.seq > 0 && self.position_of(last.seq).is_none()
+        {
             // The stream's last sequence must be told by a file that stays.
             self.append_tombstone(self.totals.last.seq, self.totals.last.timestamp)?;
         }
-        self.blocks.remove(position);
+        if let Some(block) = self.blocks.remove(position)
+            && block.unsynced
+            && let Some(file) = block.file
+        {
+            self.doomed_unsynced.push(file);
+        }
         self.doomed.push(self.paths.block(index));
         self.doomed.push(self.paths.block_key(index));
         self.upkeep.forget_block(index);

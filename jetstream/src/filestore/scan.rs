@@ -18,11 +18,7 @@ pub(super) enum ScanItem<'a> {
 }
 
 /// Reports the records and the damage of `data` in the order of their offsets.
-pub(super) fn scan_verified(
-    data: &[u8],
-    hash: &NamedHash,
-    visit: &mut dyn FnMut(ScanItem<'_>),
-) {
+pub(super) fn scan_verified(data: &[u8], hash: &NamedHash, visit: &mut dyn FnMut(ScanItem<'_>)) {
     let mut at = 0usize;
     let mut previous = 0u64;
     while at < data.len() {

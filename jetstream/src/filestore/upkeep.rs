@@ -19,6 +19,8 @@ use crate::time::Timestamp;
 const INDEX_INTERVAL: Duration = Duration::from_secs(120);
 /// Subjects, or deletes, beyond which the index file is only written when it must be.
 const MAX_OPTIONAL_ENTRIES: u64 = 1_000_000;
+/// Tombstones for displaced messages that the index file is worth.
+const MAX_BURIED: u64 = 100_000;
 /// An empty last block larger than this is given up for a new one.
 const IDLE_EMPTY_BLOCK: u64 = 64 << 10;
 /// Files of a purge that are removed at a time.
@@ -33,6 +35,8 @@ pub(super) struct Upkeep {
     pub compress: BTreeSet<u32>,
     /// Blocks that may be mostly dead.
     pub compact: BTreeSet<u32>,
+    /// Some block holds displaced messages without tombstones.
+    pub displaced: bool,
     /// A purge left a directory behind.
     pub trash: bool,
     /// The number the first block gets when there is none.
@@ -42,6 +46,11 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
+    /// Nothing to do, with the number the first block gets.
+    pub fn new(next_block_index: u32) -> Upkeep {
+        Upkeep { next_block_index, ..Upkeep::default() }
+    }
+
     pub fn forget_block(&mut self, index: u32) {
         self.compress.remove(&index);
         self.compact.remove(&index);
@@ -79,11 +88,8 @@ impl FileStore {
         if self.upkeep.has_work() {
             return Some(self.now);
         }
-        let index = if self.dirty {
-            Some(self.upkeep.index_deadline.unwrap_or(self.now))
-        } else {
-            None
-        };
+        let index =
+            if self.dirty { Some(self.upkeep.index_deadline.unwrap_or(self.now)) } else { None };
         [self.upkeep.cache_deadline, index].into_iter().flatten().min()
     }
 
@@ -110,9 +116,15 @@ impl FileStore {
         }
         if self.dirty {
             match self.upkeep.index_deadline {
-                None => self.upkeep.index_deadline = Some(now.saturating_add(nanos(INDEX_INTERVAL))),
+                None => {
+                    self.upkeep.index_deadline = Some(now.saturating_add(nanos(INDEX_INTERVAL)))
+                }
                 Some(due) if due <= now => {
                     self.upkeep.index_deadline = Some(now.saturating_add(nanos(INDEX_INTERVAL)));
+                    self.find_compactable();
+                    while let Some(index) = self.upkeep.compact.pop_first() {
+                        self.compact_if_worth(index)?;
+                    }
                     self.write_index_if_small()?;
                 }
                 Some(_) => {}
@@ -123,7 +135,11 @@ impl FileStore {
 
     fn write_index_if_small(&mut self) -> StoreResult<()> {
         let deletes: u64 = self.blocks.iter().map(|block| block.deleted.len()).sum();
-        if self.subjects.len() as u64 > MAX_OPTIONAL_ENTRIES || deletes > MAX_OPTIONAL_ENTRIES {
+        let displaced: u64 = self.blocks.iter().map(|block| block.displaced.len()).sum();
+        if self.subjects.len() as u64 > MAX_OPTIONAL_ENTRIES
+            || deletes > MAX_OPTIONAL_ENTRIES
+            || displaced > MAX_BURIED
+        {
             // Opening after a crash reads the blocks instead, which costs time, not data.
             self.dirty = false;
             return Ok(());
@@ -194,7 +210,7 @@ impl FileStore {
     }
 
     /// Schedules all blocks that are mostly dead for compaction, as the sync interval does.
-    pub(super) fn find_compactable(&mut self) {
+    fn find_compactable(&mut self) {
         let last = self.blocks.len().saturating_sub(1);
         for block in self.blocks.iter().take(last) {
             let worth = block.bytes * 2 < block.raw_len;
@@ -222,9 +238,14 @@ impl FileStore {
     /// Rewrites a block without what is dead: only live messages and tombstones that are still
     /// needed stay.
     pub(super) fn rewrite_live(&mut self, position: usize) -> StoreResult<()> {
+        let last = self.totals.last;
+        if self.blocks[position].last.seq == last.seq && !self.blocks[position].is_live(last.seq) {
+            // The record that tells the stream's last sequence may be among those that go.
+            self.append_tombstone(last.seq, last.timestamp)?;
+            self.sync_now()?;
+        }
         self.flush_last()?;
         self.load_block(position)?;
-        let stream_first = self.totals.first.seq;
         let removed_elsewhere = self.removed_in_other_blocks(position);
         let block = &mut self.blocks[position];
         let Some(loaded) = &mut block.loaded else { return Ok(()) };
@@ -242,9 +263,9 @@ impl FileStore {
                     fresh && block.is_live(raw.seq)
                 }
                 RecordKind::Tombstone => {
-                    let needed = raw.seq >= stream_first
-                        && raw.seq < first
-                        && removed_elsewhere.contains(raw.seq);
+                    // Also one below the stream's first sequence: without it, the record it
+                    // is for would be a message again when blocks are all there is.
+                    let needed = raw.seq < first && removed_elsewhere.contains(raw.seq);
                     if needed {
                         prior.add(raw.seq);
                     }
@@ -265,6 +286,7 @@ impl FileStore {
         let block = &mut self.blocks[position];
         block.prior_tombstones = prior;
         block.file_first = first;
+        block.displaced.clear();
         if !is_last && !trailing_kept && !block.is_live(last) {
             self.pull_back_last(position);
         }
