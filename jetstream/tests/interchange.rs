@@ -54,8 +54,7 @@ impl RandomSource for Counter {
 
 fn open(dir: &Path, kind: &str) -> FileStore {
     let created = DateTime::parse("2024-01-01T00:00:00Z").unwrap();
-    let mut options =
-        FileStoreOptions::new(Arc::new(RealDisk), dir, created, Box::new(Counter(1)));
+    let mut options = FileStoreOptions::new(Arc::new(RealDisk), dir, created, Box::new(Counter(1)));
     options.block_size = 1000;
     let mut config = StreamConfig {
         name: "S".into(),
@@ -65,7 +64,9 @@ fn open(dir: &Path, kind: &str) -> FileStore {
         ..StreamConfig::default()
     };
     match kind {
-        "chacha" => options.encryption = Some(EncryptionConfig::new("s3cr3t", "$G", Cipher::ChaCha)),
+        "chacha" => {
+            options.encryption = Some(EncryptionConfig::new("s3cr3t", "$G", Cipher::ChaCha))
+        }
         "aes" | "aes-s2" => {
             options.encryption = Some(EncryptionConfig::new("s3cr3t", "$G", Cipher::Aes));
         }
