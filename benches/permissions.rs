@@ -1,5 +1,7 @@
 //! What a permission check costs: of a subject that was checked before, and of a new one.
 
+#![allow(missing_docs)] // The functions that criterion's macros make have none.
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nats_server::auth::permissions::Permissions;
 use nats_server::auth::verdicts::Verdicts;
