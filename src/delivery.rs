@@ -555,6 +555,9 @@ impl Fanout {
     ) {
         client.reached_max(sub, exceeded);
         if sub.close() {
+            if self.trace {
+                client.trace_removal(sub);
+            }
             // It may have been removed by the client's own UNSUB at the same time.
             let _ = account.sublist.remove(sub);
             client.forget(sub);

@@ -15,6 +15,7 @@ use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
+use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
 use crate::subscription::{Destination, Shadow, Subscription};
@@ -348,7 +349,7 @@ impl Client {
                 self.connect(io, json);
             }
             Op::Info(json) => {
-                if let Err(e) = serde_json::from_slice::<serde_json::Value>(json) {
+                if let Err(e) = judge_client_info(json) {
                     self.shared.error(format_args!("{e}"));
                     self.close(io, ClosedState::ProtocolViolation);
                 }
@@ -599,12 +600,6 @@ impl Client {
             let max = max.unwrap_or(0);
             if max > 0 && max > sub.delivered() {
                 sub.set_max(max);
-                self.shared.debug(format_args!(
-                    "Deferring actual UNSUB({}): {} max, {} received",
-                    String::from_utf8_lossy(::sublist::Subscription::subject(&*sub)),
-                    max,
-                    sub.delivered()
-                ));
             } else {
                 sub.set_max(0);
                 self.remove(&sub);
@@ -617,7 +612,7 @@ impl Client {
 
     fn remove(&mut self, sub: &Arc<Subscription>) {
         if self.shared.server.log.trace_enabled() {
-            self.shared.trace_op(Direction::Internal, "DELSUB", Some(sub.sid()));
+            self.shared.trace_removal(sub);
         }
         sub.close();
         // A delivery that reached its limit may have removed it already.
@@ -627,8 +622,14 @@ impl Client {
 
     fn drop_subscriptions(&mut self) {
         let subs = self.shared.forget_all();
+        // A server that shuts down does not tell of each.
+        let log = &self.shared.server.log;
+        let trace = log.trace_enabled() && !self.shared.server.is_shutting_down();
         for sub in &subs {
             sub.close();
+            if trace {
+                self.shared.trace_removal(sub);
+            }
         }
         // Deliveries that reached a limit may have removed some already.
         let _ = self.account.sublist.remove_batch(subs.iter());
@@ -844,10 +845,10 @@ impl Client {
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
         let _ = io;
+        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
-        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }

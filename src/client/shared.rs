@@ -427,7 +427,11 @@ impl ClientShared {
             line.extend_from_slice(message.header_digits);
             line.push(b' ');
         }
-        line.extend_from_slice(body.len().to_string().as_bytes());
+        if skip > 0 {
+            line.extend_from_slice(body.len().to_string().as_bytes());
+        } else {
+            line.extend_from_slice(message.size_digits);
+        }
         let verb = if with_headers { "HMSG" } else { "MSG" };
         self.trace_op(Direction::Outbound, verb, Some(&line));
         self.trace_payload(
@@ -435,6 +439,12 @@ impl ClientShared {
             body,
             if with_headers { message.header_len } else { 0 },
         );
+    }
+
+    /// Traces that a subscription is gone.
+    #[cold]
+    pub fn trace_removal(&self, sub: &Subscription) {
+        self.trace_op(Direction::Internal, "DELSUB", Some(sub.sid()));
     }
 
     /// Debug lines of an auto-unsubscribe limit that was reached (spec 01 §5.8).

@@ -46,12 +46,14 @@ fn failing_to_accept_pauses_longer_and_longer_up_to_a_second() {
     server.signal("TERM");
     server.wait_for_exit();
     let errors = server.log_lines().iter().filter(|l| l.contains("Accept Error")).count();
-    assert!(errors <= doubling.len() + 2, "{errors}");
+    assert!(errors <= doubling.len() + 5, "{errors}");
     drop(held);
 }
 
 #[test]
 fn a_thousand_connections_are_served_with_little_memory() {
+    // This process needs as many descriptors as the server.
+    nats_server::process::limits::raise_open_files().unwrap();
     let server = Server::start("");
     server.client("");
     let before = server.resident_bytes();
