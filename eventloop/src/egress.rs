@@ -161,7 +161,7 @@ pub struct Egress {
     pending: AtomicUsize,
     /// More than three quarters of the limit pending (spec 01 §8.3).
     gated: AtomicBool,
-    /// Did not drain while a producer was held back: not waited for until its queue is empty.
+    /// Did not drain while a producer was held back: not waited for until its queue has drained.
     lagging: AtomicBool,
     closed: AtomicBool,
     /// Messages handed over, for statistics of the connection (spec 01 §15).
@@ -429,7 +429,6 @@ impl Egress {
                 q.writing = false;
                 debug_assert_eq!(self.pending.load(Ordering::Relaxed), 0);
                 self.gated.store(false, Ordering::Relaxed);
-                self.lagging.store(false, Ordering::Relaxed);
                 self.wake_waiters(&mut q, 0);
                 return HandOver::Written;
             }
@@ -465,6 +464,7 @@ impl Egress {
 
     fn wake_waiters(&self, q: &mut Queue, pending: usize) {
         if pending <= HOLD_UNTIL_BYTES {
+            self.lagging.store(false, Ordering::Relaxed);
             for (mailbox, token) in q.waiters.drain(..) {
                 mailbox.note(Note::Resume(token));
             }
@@ -542,7 +542,6 @@ impl Egress {
             self.gated.store(false, Ordering::Relaxed);
         }
         if pending == 0 {
-            self.lagging.store(false, Ordering::Relaxed);
             q.blocked = None;
         } else if let Some(b) = &mut q.blocked {
             b.progress |= bytes > 0;
@@ -633,7 +632,7 @@ impl Egress {
     }
 
     /// A producer was held back for this connection and it drained less than expected: nobody is
-    /// held back for it again until its queue has been empty, or is so full that going on at full
+    /// held back for it again until its queue has drained, or is so full that going on at full
     /// speed would cost the connection (spec 01 §8.3). A client that merely got no processor for a
     /// moment would otherwise be closed as a slow consumer.
     pub fn mark_lagging(&self) {
