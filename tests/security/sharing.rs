@@ -409,18 +409,104 @@ fn imports_that_are_allowed_by_list_or_token_work() {
     assert!(a.message().0.starts_with("HMSG t.B 2"));
 }
 
+/// An account of a cycle test: exports, and what it imports from whom under which name.
+type Sharing<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str, &'a str)]);
+
+fn sharing_config(kind: &str, accounts: &[Sharing<'_>]) -> String {
+    let mut config = "listen: \"127.0.0.1:-1\"\naccounts {\n".to_owned();
+    for (name, exports, imports) in accounts {
+        let exports: String = exports.iter().map(|e| format!("{{{kind}: \"{e}\"}} ")).collect();
+        let imports: String = imports
+            .iter()
+            .map(|(from, subject, to)| {
+                let to = if to.is_empty() { String::new() } else { format!(", to: \"{to}\"") };
+                format!("{{{kind}: {{account: {from}, subject: \"{subject}\"}}{to}}} ")
+            })
+            .collect();
+        config.push_str(&format!("{name} {{ exports = [ {exports}], imports = [ {imports}] }}\n"));
+    }
+    config.push_str("}\n");
+    config
+}
+
 #[test]
-fn cycles_stop_the_start() {
-    for kind in ["service", "stream"] {
-        let config = format!(
-            "listen: \"127.0.0.1:-1\"\naccounts {{ \
-             A {{ exports = [ {{{kind}: x}} ], imports = [ {{{kind}: {{account: B, subject: x}}}} ] }}, \
-             B {{ exports = [ {{{kind}: x}} ], imports = [ {{{kind}: {{account: A, subject: x}}}} ] }} }}"
-        );
-        let mut server = Server::launch(Some(&config), &[]);
+fn cycles_are_refused_and_chains_are_not() {
+    // kind, accounts, cycle
+    let table: &[(&str, &[Sharing<'_>], bool)] = &[
+        ("service", &[("A", &["x"], &[("B", "x", "")]), ("B", &["x"], &[("A", "x", "")])], true),
+        ("service", &[("A", &["*"], &[("B", "x", "")]), ("B", &["x"], &[("A", "*", "")])], true),
+        (
+            "service",
+            &[
+                ("A", &["*"], &[("B", "x", "")]),
+                ("B", &["x"], &[("C", "x", "")]),
+                ("C", &["*"], &[("A", "*", "")]),
+            ],
+            true,
+        ),
+        ("service", &[("A", &["a"], &[("B", "b", "a")]), ("B", &["b"], &[("A", "a", "b")])], true),
+        (
+            "service",
+            &[
+                ("A", &["*"], &[("B", "x", "")]),
+                ("B", &["x"], &[("C", "y", "")]),
+                ("C", &["*"], &[("A", "*", "")]),
+            ],
+            false,
+        ),
+        (
+            "service",
+            &[
+                ("A", &["x"], &[("B", "x", "")]),
+                ("B", &["x"], &[("C", "x", "")]),
+                ("C", &["x"], &[("D", "x", "")]),
+                ("D", &["x"], &[]),
+            ],
+            false,
+        ),
+        ("stream", &[("A", &["x"], &[("B", "x", "")]), ("B", &["x"], &[("A", "x", "")])], true),
+        ("stream", &[("A", &["*"], &[("B", "y", "")]), ("B", &["y"], &[("A", "x", "y")])], true),
+        (
+            "stream",
+            &[
+                ("A", &["x"], &[("B", "y", "")]),
+                ("B", &["y"], &[("C", "z", "y")]),
+                ("C", &["z"], &[("A", "x", "y")]),
+            ],
+            false,
+        ),
+    ];
+    for (kind, accounts, cycle) in table {
+        let config = sharing_config(kind, accounts);
+        let mut server = Server::launch(Some(&config), &["-t"]);
         let (code, output) = server.wait_for_exit();
-        assert_eq!(code, Some(1), "{output}");
-        assert!(output.contains("import forms a cycle"), "{output}");
+        assert_eq!(code, Some(i32::from(*cycle)), "{config}\n{output}");
+        assert_eq!(output.contains("import forms a cycle"), *cycle, "{config}\n{output}");
+    }
+}
+
+#[test]
+fn an_import_of_everything_does_not_send_answers_round() {
+    let direct = "accounts { \
+         A { imports = [ {service: {account: B, subject: \">\"}} ], users = [ {user: a, password: p} ] }, \
+         B { exports = [ {service: \">\"} ], users = [ {user: x, password: p} ] } }";
+    let over_two = "accounts { \
+         A { imports = [ {service: {account: B, subject: \">\"}} ], users = [ {user: a, password: p} ] }, \
+         B { exports = [ {service: \">\"} ], imports = [ {service: {account: C, subject: \">\"}} ] }, \
+         C { exports = [ {service: \">\"} ], users = [ {user: x, password: p} ] } }";
+    for config in [direct, over_two] {
+        let server = Server::start(config);
+        let (mut service, mut client) = (user(&server, "x"), user(&server, "a"));
+        service.send("SUB foo 1\r\n");
+        service.expect_nothing();
+        client.send("SUB inbox 1\r\nPUB foo inbox 2\r\nhi\r\n");
+        client.expect_nothing();
+        let (reply, _) = request(&mut service);
+        service.send(format!("PUB {reply} 5\r\nHELLO\r\n"));
+        service.expect_nothing();
+        client.expect("MSG inbox 1 5\r\nHELLO\r\n");
+        client.expect_nothing();
+        service.expect_nothing();
     }
 }
 
