@@ -395,6 +395,8 @@ impl Client {
         if self.shared.server.log.trace_enabled() {
             self.shared.trace_op(Direction::Outbound, "PONG", None);
         }
+        // The answer says that all that was published before is on its way.
+        io.hand_over_others();
         io.reply().extend_from_slice(encode::PONG);
         if self.connect_received && !self.first_pong_sent {
             self.first_pong_sent = true;
