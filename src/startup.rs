@@ -3,8 +3,8 @@
 use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
 use crate::config::options::Options;
-use crate::config::validate::validate;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
 use crate::process::errno::PathError;
 use crate::process::ports_file::{self, Ports};
