@@ -54,6 +54,27 @@ fn what_is_pending_is_delivered_before_the_end() {
 }
 
 #[test]
+fn a_peer_that_does_not_read_holds_up_the_end_no_longer_than_the_write_deadline() {
+    let mut server = Server::start("write_deadline: \"3s\"");
+    let mut stuck = server.client("");
+    stuck.send("SUB foo 1\r\n");
+    stuck.expect_nothing();
+    let mut publisher = server.client("");
+    let payload = vec![b'x'; 1_000_000];
+    for _ in 0..30 {
+        publisher.send("PUB foo 1000000\r\n");
+        publisher.send(&payload);
+        publisher.send("\r\n");
+    }
+    publisher.expect_nothing();
+    server.signal("TERM");
+    let (code, output) = server.wait_for_exit();
+    assert_eq!(code, Some(0));
+    assert!(output.contains("Server Exiting.."), "{output}");
+    drop(stuck);
+}
+
+#[test]
 fn signals_in_any_number_shut_down_once() {
     let mut server = Server::start("");
     let _clients: Vec<Wire> = (0..5).map(|_| server.client("")).collect();
