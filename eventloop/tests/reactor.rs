@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const LIMITS: Limits = Limits { max_pending_bytes: 256 << 20, write_deadline_ms: 10_000 };
 
 enum Message {
+    /// Resumes all connections.
+    Resume,
     Stop,
 }
 
@@ -30,7 +32,11 @@ struct Seen {
     ends: Mutex<Vec<String>>,
     most_pending: AtomicUsize,
     reads: AtomicUsize,
+    pauses: AtomicUsize,
 }
+
+/// A frame that pauses its connection.
+const PAUSE: &[u8] = b"pause";
 
 struct Frames {
     tls: Option<Arc<ServerConfig>>,
@@ -75,6 +81,12 @@ impl Service for Frames {
             let end = used + 4 + len;
             if end > bytes.len() {
                 wanted = 4 + len;
+                break;
+            }
+            if bytes.get(used + 4..end) == Some(PAUSE) {
+                self.seen.pauses.fetch_add(1, Ordering::Relaxed);
+                io.pause();
+                used = end;
                 break;
             }
             let to = self.sink.clone().unwrap_or_else(|| io.egress().clone());
@@ -122,6 +134,7 @@ impl Service for Frames {
 
     fn message(&mut self, core: &mut Core<Self>, message: Message) {
         match message {
+            Message::Resume => core.for_each(self, |_, (), io| io.resume()),
             Message::Stop => core.stop(),
         }
     }
@@ -343,4 +356,38 @@ fn a_reader_that_stops_does_not_stop_the_publisher() {
     for _ in 0..5_000 {
         expect(&mut sink, &f);
     }
+}
+
+#[test]
+fn a_paused_connection_is_not_read_until_it_resumes() {
+    let server = run(None, true);
+    let (mut paused, mut other) = (connect(server.address), connect(server.address));
+    expect(&mut paused, b"hello");
+    expect(&mut other, b"hello");
+    paused.write_all(&[frame(PAUSE), frame(b"kept")].concat()).unwrap();
+    until("it pauses", || server.seen.pauses.load(Ordering::Relaxed) == 1);
+    paused.write_all(&frame(b"unread")).unwrap();
+    // Others are served meanwhile.
+    for n in 0..100_u32 {
+        let f = frame(&n.to_le_bytes());
+        other.write_all(&f).unwrap();
+        expect(&mut other, &f);
+    }
+    paused.set_nonblocking(true).unwrap();
+    let early = paused.read(&mut [0; 1]);
+    assert!(early.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock));
+    paused.set_nonblocking(false).unwrap();
+    server.sender.send(Message::Resume);
+    expect(&mut paused, &[frame(b"kept"), frame(b"unread")].concat());
+}
+
+#[test]
+fn the_end_of_a_paused_peer_is_seen_when_it_resumes() {
+    let server = run(None, true);
+    let mut s = connect(server.address);
+    s.write_all(&frame(PAUSE)).unwrap();
+    until("it pauses", || server.seen.pauses.load(Ordering::Relaxed) == 1);
+    drop(s);
+    server.sender.send(Message::Resume);
+    until("the end is seen", || !server.seen.ends.lock().unwrap().is_empty());
 }
