@@ -227,6 +227,8 @@ struct Entry<C> {
     in_ready: bool,
     /// The socket may have bytes.
     readable: bool,
+    /// The peer has ended its side: no event follows, so the socket is read up to its end.
+    ending: bool,
     held: Option<Box<Held>>,
     /// Not read until the state machine resumes: it waits for an answer from another thread.
     paused: bool,
@@ -470,6 +472,7 @@ impl<S: Service> Core<S> {
             carry_more: false,
             in_ready: false,
             readable: false,
+            ending: false,
             held: None,
             paused: false,
             drain_until: 0,
@@ -945,6 +948,7 @@ impl<S: Service> Core<S> {
         read: io::Result<usize>,
         more: bool,
     ) -> Option<usize> {
+        let more = more || self.entry(token).is_some_and(|entry| entry.ending);
         match read {
             Ok(0) => {
                 self.begin_close(service, token, Cause::Eof, true);
@@ -998,7 +1002,8 @@ impl<S: Service> Core<S> {
             tls.replay(rest.to_vec());
             return self.make_ready(token);
         }
-        entry.wanted = taken.wanted;
+        // What was left early has not been looked at: anything may be enough for it.
+        entry.wanted = if taken.more { 0 } else { taken.wanted };
         if !rest.is_empty() {
             let mut carry = Vec::new();
             carry.reserve_exact(rest.len());
@@ -1120,6 +1125,7 @@ impl<S: Service> Reactor<S> {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             if let Some(entry) = core.entry(token) {
                                 entry.readable = true;
+                                entry.ending |= event.is_read_closed();
                             }
                             core.make_ready(token);
                         }
