@@ -21,6 +21,8 @@ pub enum Message {
     Adopt(TcpStream, SocketAddr),
     /// Close a connection.
     Close(Token, ClosedState),
+    /// Whether the password of a connection matches its hash.
+    PasswordChecked(Token, bool),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -114,9 +116,10 @@ impl Service for Worker {
     }
 
     fn accept_failed(&mut self, _listener: ListenerId, error: &io::Error, pause: Duration) {
+        let address = self.server.address().map(|a| a.to_string()).unwrap_or_default();
+        let text = crate::process::errno::error_text(error);
         self.server.log.errorf(format_args!(
-            "Temporary Client Accept Error({}), sleeping {}ms",
-            crate::process::errno::error_text(error),
+            "Temporary Client Accept Error(accept tcp {address}: accept4: {text}), sleeping {}ms",
             pause.as_millis()
         ));
     }
@@ -178,6 +181,11 @@ impl Service for Worker {
             Message::Close(token, reason) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.close(io, reason),
             }),
+            Message::PasswordChecked(token, matches) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.password_checked(io, matches),
+                });
+            }
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {

@@ -227,8 +227,8 @@ struct Entry<C> {
     in_ready: bool,
     /// The socket may have bytes.
     readable: bool,
-    /// The peer has ended its side: no event follows, so the socket is read up to its end.
-    ending: bool,
+    /// The peer has closed its side: behind the last bytes comes no other event.
+    read_closed: bool,
     held: Option<Box<Held>>,
     /// Not read until the state machine resumes: it waits for an answer from another thread.
     paused: bool,
@@ -328,6 +328,14 @@ impl Io<'_> {
         }
         self.hand_over_now();
         self.hand_over.heavy.is_empty()
+    }
+
+    /// Hands over what is staged so far, unless it is for this connection alone: what is staged
+    /// for the connection after this arrives when all that is on its way.
+    pub fn hand_over_others(&mut self) {
+        if self.stager.has_others(self.egress) {
+            self.hand_over_now();
+        }
     }
 
     /// Hands over everything staged so far.
@@ -472,7 +480,7 @@ impl<S: Service> Core<S> {
             carry_more: false,
             in_ready: false,
             readable: false,
-            ending: false,
+            read_closed: false,
             held: None,
             paused: false,
             drain_until: 0,
@@ -853,7 +861,9 @@ impl<S: Service> Core<S> {
             // A payload larger than a block is gathered in a buffer of its own, which grows with
             // what has really arrived, and is then shared as it is.
             if !feed_carried {
-                let limit = wanted.max(carried + 1).min((carried * 2).max(BLOCK_BYTES));
+                // What is wanted of a payload is known; the end of a long line is not.
+                let target = if wanted > carried + 1 { wanted } else { carried + BLOCK_BYTES };
+                let limit = target.min((carried * 2).max(BLOCK_BYTES));
                 carry.resize(limit, 0);
                 let n = self.read_some(service, token, &socket, &mut carry[carried..]);
                 carry.truncate(carried + n.unwrap_or(0));
@@ -948,14 +958,13 @@ impl<S: Service> Core<S> {
         read: io::Result<usize>,
         more: bool,
     ) -> Option<usize> {
-        let more = more || self.entry(token).is_some_and(|entry| entry.ending);
         match read {
             Ok(0) => {
                 self.begin_close(service, token, Cause::Eof, true);
                 None
             }
             Ok(n) => {
-                if more {
+                if more || self.entry(token).is_some_and(|e| e.read_closed) {
                     self.make_ready(token);
                 } else if let Some(entry) = self.entry(token) {
                     // A short read has emptied the socket: the next bytes make a new event.
@@ -1125,7 +1134,7 @@ impl<S: Service> Reactor<S> {
                         if event.is_readable() || event.is_read_closed() || event.is_error() {
                             if let Some(entry) = core.entry(token) {
                                 entry.readable = true;
-                                entry.ending |= event.is_read_closed();
+                                entry.read_closed |= event.is_read_closed() || event.is_error();
                             }
                             core.make_ready(token);
                         }

@@ -194,7 +194,7 @@ fn text(value: &Any<'_>) -> Option<String> {
         }
         // The sets of this ancient kind are not told apart; the reference reads Latin 1.
         Tag::T61String => Some(value.data.iter().map(|b| char::from(*b)).collect()),
-        Tag::BmpString if value.data.len() % 2 == 0 => utf16(value.data),
+        Tag::BmpString if value.data.len().is_multiple_of(2) => utf16(value.data),
         _ => None,
     }
 }

@@ -99,7 +99,7 @@ fn sid_and_queue_are_opaque() {
 #[test]
 fn commands_are_the_same_however_they_are_cut() {
     let server = Server::start("");
-    let script = "CONNECT {\"verbose\":true,\"headers\":true}\r\nSUB foo.* q 1\r\nSUB bar 2\r\n\
+    let script = "CONNECT {\"verbose\":true,\"headers\":true}\r\nSUB foo.*  1\r\nSUB bar 2\r\n\
                   PUB foo.a reply 5\r\nhello\r\nHPUB bar 12 14\r\nNATS/1.0\r\n\r\nok\r\n\
                   UNSUB 1 9\r\nUNSUB 2\r\nPING\r\n+OK\r\nPONG\r\nPUB foo.b 0\r\n\r\nPING\r\n";
     let answer = "+OK\r\n+OK\r\n+OK\r\n+OK\r\nMSG foo.a 1 reply 5\r\nhello\r\n\
@@ -107,6 +107,7 @@ fn commands_are_the_same_however_they_are_cut() {
                   +OK\r\nMSG foo.b 1 0\r\n\r\nPONG\r\n";
     for size in [1, 2, 3, 7, 64, script.len()] {
         let mut client = server.connect();
+        client.answer_pings();
         for piece in script.as_bytes().chunks(size) {
             client.send(piece);
         }
@@ -303,11 +304,15 @@ fn info_from_a_client_is_read_and_ignored() {
     let mut client = server.connect();
     client.send("INFO {}\r\nINFO{\"server_id\":\"x\",\"what\":[1]}\r\nINFO null\r\nPING\r\n");
     client.expect("PONG\r\n");
-    for bad in ["INFO x\r\n", "INFO\r\n", "INFO [1]\r\n", "INFO 5\r\n"] {
+    for bad in ["INFO x\r\n", "INFO\r\n", "INFO [1]\r\n", "INFO 5\r\n", "INFO {} x\r\n"] {
         let mut client = server.connect();
         client.send(bad);
         client.expect_close();
     }
+    let mut client = server.connect();
+    client.send("INFO {\"PORT\":\"x\"}\r\n");
+    client.expect_close();
+    server.wait_for_log("json: cannot unmarshal string into Go struct field Info.port of type int");
     server.wait_for_log("Client connection closed: Protocol Violation");
 }
 

@@ -52,12 +52,24 @@ fn malformed_options_close_without_an_error_line() {
         "{\"protocol\":1.5}",
         "{} x",
         "{\"verbose\":true}}",
+        "{\"import\":5}",
+        "{\"remote_account\":5}",
     ] {
         let mut client = server.connect();
         client.send(format!("CONNECT {json}\r\nPING\r\n"));
         client.expect_close();
     }
     server.wait_for_log("Client connection closed: Protocol Violation");
+    for log in [
+        "invalid character 'x' looking for beginning of value",
+        "unexpected end of JSON input",
+        "invalid character '}' after top-level value",
+        "json: cannot unmarshal array into Go value of type server.ClientOpts",
+        "json: cannot unmarshal number into Go struct field ClientOpts.verbose of type bool",
+        "json: cannot unmarshal number 1.5 into Go struct field ClientOpts.protocol of type int",
+    ] {
+        server.wait_for_log(&format!(" - {log}"));
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Many connections, and no descriptors left for more.
 
-use crate::support::{DEADLINE, Server, Wire, wait_until};
+use crate::support::{Server, Wire, wait_until};
 use std::net::TcpStream;
-use std::time::Instant;
 
 #[test]
 fn connections_without_descriptors_wait_and_are_served_later() {
@@ -13,9 +12,10 @@ fn connections_without_descriptors_wait_and_are_served_later() {
     // More than there can be: the kernel takes them, the server cannot.
     let mut waiting: Vec<TcpStream> =
         (0..80).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
-    server.wait_for_log("Temporary Client Accept Error(accept tcp ");
-    let line = server.wait_for_log("too many open files");
-    assert!(line.contains("), sleeping 10ms"), "{line}");
+    let line = server.wait_for_log("Temporary Client Accept Error(");
+    let text =
+        format!("(accept tcp {}: accept4: too many open files), sleeping 10ms", server.address());
+    assert!(line.contains(&text), "{line}");
     // Who is connected is served as ever.
     sub.send("PUB foo 2\r\nok\r\n");
     sub.expect("MSG foo 1 2\r\nok\r\n");
@@ -30,20 +30,30 @@ fn connections_without_descriptors_wait_and_are_served_later() {
 }
 
 #[test]
-fn failing_to_accept_does_not_spin() {
-    let server = Server::start_with_open_files(40, "");
+fn failing_to_accept_pauses_longer_and_longer_up_to_a_second() {
+    let mut server = Server::start_with_open_files(40, "");
     let held: Vec<TcpStream> =
         (0..60).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
-    // Pauses double from 10 ms to a second.
-    let line = server.wait_for_log("sleeping 160ms");
+    server.wait_for_log("sleeping 1000ms");
+    let pauses: Vec<String> = server
+        .log_lines()
+        .iter()
+        .filter_map(|l| l.split_once("), sleeping ").map(|(_, pause)| pause.to_owned()))
+        .collect();
+    let doubling = ["10ms", "20ms", "40ms", "80ms", "160ms", "320ms", "640ms", "1000ms"];
+    assert_eq!(pauses[..doubling.len()], doubling);
+    // The pause does not hold up the end.
+    server.signal("TERM");
+    server.wait_for_exit();
     let errors = server.log_lines().iter().filter(|l| l.contains("Accept Error")).count();
-    assert!(errors <= 6, "{errors} errors at {line}");
+    assert!(errors <= doubling.len() + 5, "{errors}");
     drop(held);
-    server.client("");
 }
 
 #[test]
 fn a_thousand_connections_are_served_with_little_memory() {
+    // This process needs as many descriptors as the server.
+    nats_server::process::limits::raise_open_files().unwrap();
     let server = Server::start("");
     server.client("");
     let before = server.resident_bytes();
@@ -90,11 +100,9 @@ fn connections_that_come_and_go_leave_nothing_behind() {
 #[test]
 fn who_connects_and_closes_at_once_is_forgotten() {
     let server = Server::start("http: \"127.0.0.1:-1\"");
-    let until = Instant::now() + DEADLINE;
     for _ in 0..500 {
         drop(TcpStream::connect(server.address()).unwrap());
     }
     server.wait_for_monitor("/varz", |v| v["total_connections"] == 500 && v["connections"] == 0);
-    assert!(Instant::now() < until);
     server.client("");
 }

@@ -99,6 +99,31 @@ fn operations_are_traced_with_their_arguments() {
 }
 
 #[test]
+fn subscriptions_that_end_with_their_connection_are_traced() {
+    let server = Server::start("trace: true");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nSUB bar 2\r\n");
+    client.expect_nothing();
+    // A second CONNECT drops them, and so does the end of the connection.
+    client.send("CONNECT {}\r\nSUB foo 3\r\n");
+    client.expect_nothing();
+    server.wait_for_log("<-> [DELSUB 1]");
+    server.wait_for_log("<-> [DELSUB 2]");
+    drop(client);
+    server.wait_for_log("<-> [DELSUB 3]");
+}
+
+#[test]
+fn sizes_are_traced_as_they_were_sent() {
+    let server = Server::start("trace: true");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nPUB foo 005\r\nhello\r\n");
+    client.expect("MSG foo 1 005\r\nhello\r\n");
+    server.wait_for_log("<<- [PUB foo 005]");
+    server.wait_for_log("->> [MSG foo 1 005]");
+}
+
+#[test]
 fn errors_and_pings_to_the_client_are_traced() {
     let server = Server::start("trace: true\nping_interval: \"20ms\"\nping_max: 1");
     let mut client = server.connect();

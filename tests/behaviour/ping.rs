@@ -88,7 +88,7 @@ fn pings_are_put_off_while_the_client_is_active() {
     client.send("PONG\r\n");
     let count = |text: &str| server.log_lines().iter().filter(|l| l.contains(text)).count();
     wait_until("pings are delayed", || {
-        for command in ["PING\r\n", "PUB foo 0\r\n\r\nPING\r\n", "SUB foo 1\r\nPING\r\n"] {
+        for command in ["PING\r\n", "PUB bar 0\r\n\r\nPING\r\n", "SUB foo 1\r\nPING\r\n"] {
             client.send(command);
             for line in client.until_pong() {
                 // Only if the machine stood still for an interval.
@@ -97,6 +97,20 @@ fn pings_are_put_off_while_the_client_is_active() {
             }
         }
         (count("Delaying PING due to remote client data or ping 0s ago") >= 3).then_some(())
+    });
+}
+
+#[test]
+fn an_active_client_need_not_answer() {
+    // A client that publishes is alive, whether it answers the first PING or not.
+    let server = Server::start("ping_interval: \"100ms\"\nping_max: 1\ndebug: true");
+    let mut client = connected(&server);
+    client.expect("PING\r\n");
+    let count = |text: &str| server.log_lines().iter().filter(|l| l.contains(text)).count();
+    wait_until("pings are delayed", || {
+        client.send("PUB foo 0\r\n\r\nPING\r\n");
+        client.expect("PONG\r\n");
+        (count("Delaying PING") >= 3).then_some(())
     });
 }
 

@@ -93,3 +93,36 @@ fn the_log_says_what_is_started() {
     ];
     assert!(order.is_sorted(), "{log:?}");
 }
+
+#[test]
+fn a_configuration_may_end_in_a_comment() {
+    let text = "{\n  \"listen\": \"127.0.0.1:-1\"\n}\n# wibble\n";
+    let server = Server::launch(Some(text), &[]);
+    server.wait_for_log("Server is ready");
+}
+
+#[test]
+fn a_server_name_with_blanks_keeps_the_server_from_starting() {
+    let text = "listen: \"127.0.0.1:-1\"\nserver_name: \"my server\"";
+    let (code, output) = Server::launch(Some(text), &[]).wait_for_exit();
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("server name cannot contain spaces"), "{output}");
+}
+
+#[test]
+fn the_log_file_is_opened_anew_on_a_signal() {
+    let text = "listen: \"127.0.0.1:-1\"\nlogfile: \"nats.log\"";
+    let mut server = Server::launch(Some(text), &[]);
+    let (path, moved) = (server.path("nats.log"), server.path("moved.log"));
+    let wait_for = |path: &PathBuf, text: &str| {
+        wait_until(text, || std::fs::read_to_string(path).ok().filter(|t| t.contains(text)))
+    };
+    wait_for(&path, "Server is ready");
+    std::fs::rename(&path, &moved).unwrap();
+    server.signal("USR1");
+    wait_for(&path, "File log re-opened");
+    server.signal("TERM");
+    server.wait_for_exit();
+    assert!(wait_for(&path, "Server Exiting..").contains("Trapped \"terminated\" signal"));
+    assert!(!std::fs::read_to_string(&moved).unwrap().contains("re-opened"));
+}

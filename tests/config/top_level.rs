@@ -96,7 +96,7 @@ fn every_top_level_option_is_read() {
     assert_eq!((o.store_dir.as_str(), o.default_js_domain["A"].as_str()), ("/s", "D"));
     assert_eq!(o.server_tags, ["x", "y"]);
     assert_eq!((o.server_metadata["k"].as_str(), o.feature_flags["f"]), ("v", true));
-    assert_eq!(o.explicit_in_file[&Switch::Trace], false);
+    assert!(!o.explicit_in_file[&Switch::Trace]);
 }
 
 #[test]
@@ -322,10 +322,12 @@ fn environment_reaches_options() {
     let machine = Machine::new()
         .file("a.conf", "port: $PORT\ninclude b.conf\n")
         .file("b.conf", "max_payload: $SIZE\n")
+        .file("chain.conf", "A: $PORT\nB: $A\nC: $B\nport: $C\n")
         .variable("PORT", "8000")
         .variable("SIZE", "4MB");
     let options = machine.load("a.conf").unwrap();
     assert_eq!((options.port, options.max_payload), (Port::new(8000), 4_194_304));
+    assert_eq!(machine.load("chain.conf").unwrap().port, Port::new(8000));
 }
 
 #[test]

@@ -205,9 +205,11 @@ impl Server {
         Wire::open(self.address())
     }
 
-    /// A connection after a CONNECT with `verbose:false` and what `options` (JSON members) adds.
+    /// A connection after a CONNECT with `verbose:false` and what `options` (JSON members) adds. It
+    /// answers the server's PINGs when it reads.
     pub fn client(&self, options: &str) -> Wire {
         let mut wire = self.connect();
+        wire.answer_pings();
         let comma = if options.is_empty() { "" } else { "," };
         wire.send(format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false{comma}{options}}}\r\nPING\r\n"
@@ -240,7 +242,51 @@ pub fn wait_until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> T {
 pub struct Wire {
     pub stream: TcpStream,
     buffer: Vec<u8>,
+    pings: Option<PingFilter>,
     pub info: serde_json::Value,
+}
+
+/// Takes the server's PINGs out of what it sends, whose time no test can know.
+#[derive(Default)]
+struct PingFilter {
+    /// The beginning of a line.
+    line: Vec<u8>,
+    /// Bytes of a payload and its line end that are still to come.
+    payload_left: usize,
+    /// PINGs taken out and not answered yet.
+    unanswered: usize,
+}
+
+impl PingFilter {
+    /// Appends everything but PINGs to `out`.
+    fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            if self.payload_left > 0 {
+                let (payload, rest) = bytes.split_at(self.payload_left.min(bytes.len()));
+                out.extend_from_slice(payload);
+                self.payload_left -= payload.len();
+                bytes = rest;
+                continue;
+            }
+            let Some(end) = bytes.iter().position(|b| *b == b'\n') else {
+                return self.line.extend_from_slice(bytes);
+            };
+            let (rest_of_line, rest) = bytes.split_at(end + 1);
+            self.line.extend_from_slice(rest_of_line);
+            bytes = rest;
+            if self.line == b"PING\r\n" {
+                self.unanswered += 1;
+            } else {
+                if self.line.starts_with(b"MSG ") || self.line.starts_with(b"HMSG ") {
+                    let line = String::from_utf8_lossy(&self.line);
+                    let size = line.trim_end().rsplit(' ').next().and_then(|n| n.parse().ok());
+                    self.payload_left = size.map_or(0, |n: usize| n + 2);
+                }
+                out.extend_from_slice(&self.line);
+            }
+            self.line.clear();
+        }
+    }
 }
 
 impl Wire {
@@ -266,7 +312,12 @@ impl Wire {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
         stream.set_write_timeout(Some(DEADLINE)).expect("timeout");
-        Wire { stream, buffer: Vec::new(), info: serde_json::Value::Null }
+        Wire { stream, buffer: Vec::new(), pings: None, info: serde_json::Value::Null }
+    }
+
+    /// Answers the server's PINGs from now on, and does not show them.
+    pub fn answer_pings(&mut self) {
+        self.pings = Some(PingFilter::default());
     }
 
     /// Sends bytes.
@@ -283,9 +334,23 @@ impl Wire {
     fn fill(&mut self) -> bool {
         let mut chunk = [0; 64 * 1024];
         match self.stream.read(&mut chunk) {
-            Ok(0) => false,
+            Ok(0) => {
+                if let Some(filter) = &mut self.pings {
+                    self.buffer.append(&mut filter.line);
+                }
+                false
+            }
             Ok(n) => {
-                self.buffer.extend_from_slice(&chunk[..n]);
+                match &mut self.pings {
+                    None => self.buffer.extend_from_slice(&chunk[..n]),
+                    Some(filter) => {
+                        filter.pass(&chunk[..n], &mut self.buffer);
+                        for _ in 0..std::mem::take(&mut filter.unanswered) {
+                            // The server may have closed meanwhile; the next read will tell.
+                            let _ = self.stream.write_all(b"PONG\r\n");
+                        }
+                    }
+                }
                 true
             }
             // A peer that closes with bytes of ours unread resets the connection.
