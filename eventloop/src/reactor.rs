@@ -1011,7 +1011,8 @@ impl<S: Service> Core<S> {
             tls.replay(rest.to_vec());
             return self.make_ready(token);
         }
-        entry.wanted = taken.wanted;
+        // What was left early has not been looked at: anything may be enough for it.
+        entry.wanted = if taken.more { 0 } else { taken.wanted };
         if !rest.is_empty() {
             let mut carry = Vec::new();
             carry.reserve_exact(rest.len());

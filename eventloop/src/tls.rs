@@ -455,6 +455,8 @@ impl Tls {
             if self.ended {
                 return TlsRead { plaintext: Ok(0), more: false };
             }
+            // Bytes came, if no plaintext: the end of the stream may stand right behind them.
+            let more = more || read > 0;
             return TlsRead { plaintext: Err(io::ErrorKind::WouldBlock.into()), more };
         }
         TlsRead { plaintext: Ok(n), more }

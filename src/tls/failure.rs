@@ -117,7 +117,10 @@ fn text(error: &Error) -> String {
 fn certificate_text(error: &CertificateError) -> String {
     const VALIDITY: &str = "certificate has expired or is not yet valid";
     match error {
-        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        // Not signed by the authority of that name is signed by another one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "certificate signed by unknown authority".to_owned()
+        }
         CertificateError::Expired | CertificateError::NotValidYet => VALIDITY.to_owned(),
         CertificateError::ExpiredContext { time, not_after } => {
             format!("{VALIDITY}: current time {} is after {}", date(*time), date(*not_after))

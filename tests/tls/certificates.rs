@@ -7,6 +7,7 @@ use rcgen::{
     KeyPair, SanType,
 };
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
@@ -36,15 +37,14 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "test authority");
+        // Authorities of one name would be taken for each other.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test authority {}", MADE.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
         Authority { issuer, dir }
-    }
-
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
     }
 
     pub fn der(&self) -> CertificateDer<'static> {

@@ -113,8 +113,7 @@ fn monitoring_shows_the_session_and_the_certificate() {
     drop(client);
     let closed = wait_until("the connection is closed", || {
         let closed = server.monitor("/connz?state=closed&auth=1");
-        let first = closed["connections"].get(0).cloned();
-        first
+        closed["connections"].get(0).cloned()
     });
     assert_eq!(closed["tls_version"], "1.3");
     assert!(closed.get("tls_peer_certs").is_none());
@@ -138,4 +137,30 @@ fn resumed_sessions_keep_the_clients_identity() {
         assert_eq!(last["tls_peer_certs"][0]["subject"], "CN=jim,O=Synadia");
     }
     assert_eq!(kinds[1], Some(eventloop::rustls::HandshakeKind::Resumed));
+}
+
+#[test]
+fn a_certificate_names_the_user() {
+    let authority = Authority::new();
+    let users = "authorization { users: [ { user: \"a@example\" }, { user: \"spiffe://x/b\" }, \
+                 { user: \"O=Synadia,CN=jim\" }, { user: \"c.example\", password: secret } ] }";
+    let server = start(&authority, "verify_and_map: true", users);
+    let with_name =
+        |name: rcgen::SanType| authority.issue(|params| params.subject_alt_names = vec![name]);
+    let email = with_name(rcgen::SanType::Rfc822Name("a@example".try_into().unwrap()));
+    let uri = with_name(rcgen::SanType::URI("spiffe://x/b".try_into().unwrap()));
+    let dns = with_name(rcgen::SanType::DnsName("c.example".try_into().unwrap()));
+    let refused = "-ERR 'Authorization Violation'".to_owned();
+    let outcome = |pair: &crate::certificates::Pair, options: &str| {
+        let setup = Setup::new(&authority).with_certificate(pair);
+        let client = Secure::try_client(server.address(), &setup, options);
+        client.map(|_| ()).map_err(|e| e.to_string())
+    };
+    for pair in [&email, &uri, &authority.client("jim")] {
+        assert_eq!(outcome(pair, ""), Ok(()));
+    }
+    assert_eq!(outcome(&authority.client("joe"), ""), Err(refused.clone()));
+    // A password that the user has is still asked for; a name that is sent is not looked at.
+    assert_eq!(outcome(&dns, ""), Err(refused));
+    assert_eq!(outcome(&dns, "\"user\":\"other\",\"pass\":\"secret\""), Ok(()));
 }
