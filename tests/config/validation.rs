@@ -83,6 +83,13 @@ fn compression_modes_are_normalized() {
             .map(|c| c.rtt_thresholds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(mode("auto").unwrap().rtt_thresholds.len(), 3);
+    // Equal once they are complete, however they were written.
+    let auto = |list: &str| mode(&format!("{{ mode: s2_auto, rtt_thresholds: {list} }}"));
+    assert_eq!(mode("auto"), auto("['10ms', '50ms', '100ms']"));
+    assert_eq!(auto("['5ms', '10ms']"), auto("['5ms', '10ms']"));
+    assert_ne!(auto("['5ms', '10ms']"), auto("['15ms', '30ms']"));
+    assert_ne!(mode("auto"), auto("['15ms', '30ms']"));
+    assert_ne!(mode("s2_fast"), mode("s2_best"));
     for (list, result) in [
         ("['5ms', '10ms', '0s', '0s']", Ok("5ms 10ms")),
         ("['0s', '10ms', '20ms']", Ok("0s 10ms 20ms")),
