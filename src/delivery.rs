@@ -5,6 +5,8 @@
 //! is taken per message. Implements spec 01 §5.5–5.9 for messages of any origin, and the rules of
 //! spec 05 §4 for which of them go to which kind of connection.
 
+mod imports;
+
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
 use crate::subscription::{Destination, Subscription};
@@ -59,12 +61,22 @@ pub struct Origin<'a> {
     pub cluster: &'a [u8],
     /// The queue groups chosen by the server that sent it; only for links.
     pub queues: &'a [&'a [u8]],
+    /// The client that sent it, if it was one: services of other accounts are told about it.
+    pub client: Option<&'a ClientShared>,
 }
 
 impl Origin<'_> {
     /// The origin of a client's message.
     pub fn client(id: u64, echo: bool) -> Origin<'static> {
-        Origin { kind: Kind::Client, id, echo, spoke: false, cluster: b"", queues: &[] }
+        Origin {
+            kind: Kind::Client,
+            id,
+            echo,
+            spoke: false,
+            cluster: b"",
+            queues: &[],
+            client: None,
+        }
     }
 }
 
@@ -183,6 +195,8 @@ pub struct Fanout {
     random: u64,
     scratch: Matches<Arc<Subscription>>,
     links: Vec<LinkTarget>,
+    /// The services of other accounts that the message has come through.
+    hops: Vec<imports::Hop>,
     /// Drop messages for destinations that are nearly full, instead of holding the publisher back.
     pub drop_when_gated: bool,
     /// Trace what is delivered; set for each read batch.
@@ -200,20 +214,31 @@ impl Fanout {
             random: seed | 1,
             scratch: Matches::new(),
             links: Vec::new(),
+            hops: Vec::new(),
             drop_when_gated,
             trace: false,
             traffic: TrafficBatch::default(),
         }
     }
 
-    /// A number below `n`, evenly distributed.
-    fn pick(&mut self, n: usize) -> usize {
-        // xorshift64*, reduced by multiplication.
+    /// A random number, not fit for secrets.
+    fn random_number(&mut self) -> u64 {
+        // xorshift64*
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
         self.random ^= self.random >> 27;
-        let r = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        ((r * n as u64) >> 32) as usize
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// 32 random bits, not fit for secrets.
+    pub fn random_bits(&mut self) -> u32 {
+        (self.random_number() >> 32) as u32
+    }
+
+    /// A number below `n`, evenly distributed.
+    fn pick(&mut self, n: usize) -> usize {
+        // Multiplying instead of dividing.
+        ((u64::from(self.random_bits()) * n as u64) >> 32) as usize
     }
 
     /// The cached matches of a subject, or nothing if it is not worth caching yet.
@@ -310,6 +335,9 @@ impl Fanout {
                         self.add_link(link, None);
                     }
                 }
+                Destination::Shadow(_) | Destination::Service(_) | Destination::Responses(_) => {
+                    any |= self.serve_import(stager, sub, origin, message, &mut *share);
+                }
             }
         }
         for group in matched.queues() {
@@ -377,6 +405,11 @@ impl Fanout {
                         return true;
                     }
                 }
+                Destination::Shadow(_) | Destination::Service(_) | Destination::Responses(_) => {
+                    if self.serve_import(stager, sub, origin, message, &mut *share) {
+                        return true;
+                    }
+                }
                 Destination::Link(link) => {
                     let leaf = link.kind() == Kind::Leaf;
                     let acts_for =
@@ -436,6 +469,12 @@ impl Fanout {
         if self.drop_when_gated && client.egress.is_gated() {
             return false;
         }
+        let traits = client.traits();
+        if traits.holds_denied()
+            && !client.passes_screen(message.subject, sub.queue().unwrap_or_default())
+        {
+            return false;
+        }
         let count = sub.count();
         let max = sub.max();
         if max > 0 && count >= max {
@@ -444,7 +483,7 @@ impl Fanout {
                 return false;
             }
         }
-        let headers = client.takes_headers();
+        let headers = traits.takes_headers();
         let size = if message.header_len > 0 && !headers {
             message.len() - message.header_len
         } else {
@@ -497,6 +536,9 @@ impl Fanout {
         }
         self.traffic.out_messages += 1;
         self.traffic.out_bytes += size as i64;
+        if traits.tracks_replies() && !message.reply.is_empty() {
+            client.delivered_reply(message.reply);
+        }
         if self.trace {
             client.trace_delivery(sub, message);
         }
@@ -513,6 +555,9 @@ impl Fanout {
     ) {
         client.reached_max(sub, exceeded);
         if sub.close() {
+            if self.trace {
+                client.trace_removal(sub);
+            }
             // It may have been removed by the client's own UNSUB at the same time.
             let _ = account.sublist.remove(sub);
             client.forget(sub);

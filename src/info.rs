@@ -1,5 +1,6 @@
 //! The INFO line (spec 01 §3): what the server tells a connection of itself.
 
+use crate::json_input::{self, INT, JsonError, Kind};
 use serde::Serialize;
 
 /// The version announced to clients, peers and monitoring: client libraries compare it.
@@ -93,4 +94,64 @@ pub struct Info {
     /// The server's public curve key.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub xkey: String,
+}
+
+const BYTE: Kind = Kind::Integer("uint8", 0, 255);
+
+/// The fields of an INFO as a peer may send it, with their types.
+const FIELDS: [(&str, Kind); 46] = [
+    ("server_id", Kind::Text),
+    ("server_name", Kind::Text),
+    ("version", Kind::Text),
+    ("proto", INT),
+    ("git_commit", Kind::Text),
+    ("go", Kind::Text),
+    ("host", Kind::Text),
+    ("port", INT),
+    ("headers", Kind::Bool),
+    ("auth_required", Kind::Bool),
+    ("tls_required", Kind::Bool),
+    ("tls_verify", Kind::Bool),
+    ("tls_available", Kind::Bool),
+    ("max_payload", Kind::Integer("int32", i32::MIN as i64, i32::MAX as i64)),
+    ("jetstream", Kind::Bool),
+    ("ip", Kind::Text),
+    ("client_id", Kind::Integer("uint64", 0, i64::MAX)),
+    ("client_ip", Kind::Text),
+    ("nonce", Kind::Text),
+    ("cluster", Kind::Text),
+    ("cluster_dynamic", Kind::Bool),
+    ("domain", Kind::Text),
+    ("connect_urls", Kind::Texts),
+    ("ws_connect_urls", Kind::Texts),
+    ("ldm", Kind::Bool),
+    ("compression", Kind::Text),
+    ("connect_info", Kind::Bool),
+    ("remote_account", Kind::Text),
+    ("acc_is_sys", Kind::Bool),
+    ("api_lvl", INT),
+    ("import", Kind::Permission),
+    ("export", Kind::Permission),
+    ("lnoc", Kind::Bool),
+    ("lnocu", Kind::Bool),
+    ("info_on_connect", Kind::Bool),
+    ("route_pool_size", INT),
+    ("route_pool_idx", INT),
+    ("route_account", Kind::Text),
+    ("route_acc_add_reqid", Kind::Text),
+    ("gossip_mode", BYTE),
+    ("gateway", Kind::Text),
+    ("gateway_urls", Kind::Texts),
+    ("gateway_url", Kind::Text),
+    ("gateway_cmd", BYTE),
+    ("leafnode_urls", Kind::Texts),
+    ("xkey", Kind::Text),
+];
+
+/// Judges an INFO that a client sent; there is nothing to learn from it (spec 01 §2.2).
+///
+/// # Errors
+/// It is no JSON, or a field has the wrong type.
+pub fn judge_client_info(json: &[u8]) -> Result<(), JsonError> {
+    json_input::decode(json, "Info", &FIELDS, &mut |_, _| {})
 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod advertise;
+pub mod auth;
 pub mod client;
 pub mod closed;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod delivery;
 pub mod identity;
 pub mod info;
 pub mod json;
+pub mod json_input;
 pub mod logging;
 pub mod monitor;
 pub mod nkey;

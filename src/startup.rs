@@ -3,8 +3,11 @@
 use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
 use crate::config::options::Options;
-use crate::config::validate::validate;
+use crate::config::options::account::AccountOptions;
+use crate::config::options::auth::ConnectionType;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::secret::Secret;
+use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
 use crate::process::errno::PathError;
 use crate::process::ports_file::{self, Ports};
@@ -22,12 +25,9 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let table = [
         (staples, "ocsp"),
         (verifies_ocsp(o), "ocsp_peer"),
-        (!o.users.is_empty() || !o.nkeys.is_empty(), "users and nkeys"),
-        (banner::is_bcrypt(o.password.expose()), "a bcrypted password"),
-        (banner::is_bcrypt(o.authorization.expose()), "a bcrypted token"),
         (o.auth_callout.is_some(), "auth_callout"),
-        (o.proxy_required || o.proxies.is_some(), "trusted proxies"),
-        (!o.accounts.is_empty(), "accounts and mappings"),
+        (o.accounts.iter().any(measures_latency), "service latency"),
+        (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
         (!o.operators.is_empty() || !o.trusted_keys.is_empty(), "operator mode"),
         (o.account_resolver.is_some(), "resolver"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
@@ -39,6 +39,25 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (o.prof_port.is_set(), "prof_port"),
     ];
     table.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
+}
+
+/// Whether an account wants its services' latency measured.
+fn measures_latency(account: &AccountOptions) -> bool {
+    account.service_exports.iter().any(|export| export.latency.is_some())
+}
+
+/// Whether a password stands in the configuration as it is.
+fn has_plaintext_password(o: &Options) -> bool {
+    let plain = |password: &Secret| !banner::is_bcrypt(password.expose());
+    let maps_certificates = o.tls.as_ref().is_some_and(|tls| tls.verify_and_map);
+    (!o.password.is_empty() && plain(&o.password))
+        || o.users.iter().any(|user| {
+            // Such a user is known by its certificate.
+            let by_certificate = user.password.is_empty()
+                && maps_certificates
+                && user.allowed_connection_types.allows(ConnectionType::Standard);
+            !by_certificate && plain(&user.password)
+        })
 }
 
 /// Whether the status of clients' certificates is to be asked for.
@@ -132,6 +151,9 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
     let options = Arc::new(options);
     let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
     announce(&server, &options, &log);
+    for error in server.authenticator().errors() {
+        log.errorf(format_args!("{error}"));
+    }
     if let Err(e) = limit {
         log.debugf(format_args!("The limit of open files could not be raised: {e}"));
     }
@@ -191,7 +213,7 @@ fn announce(server: &Server, options: &Options, log: &Logger) {
     let file = (!options.config_file.is_empty())
         .then_some((options.config_file.as_str(), options.config_digest.as_str()));
     lines.extend(banner::configuration(&banner::ConfigurationFacts {
-        plaintext_passwords: !options.password.is_empty(),
+        plaintext_passwords: has_plaintext_password(options),
         profile_port: None,
         block_profile_rate: options.prof_block_rate,
         configuration_file: file,

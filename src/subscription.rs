@@ -1,5 +1,6 @@
 //! Subscriptions, and where their messages go.
 
+use crate::account::{Account, Responses, ServiceImport, StreamImport};
 use crate::client::ClientShared;
 use crate::delivery::{Internal, Link};
 use std::sync::Arc;
@@ -13,6 +14,22 @@ pub enum Destination {
     Internal(Arc<dyn Internal>),
     /// A connection to another server: a route, gateway or leafnode.
     Link(Arc<dyn Link>),
+    /// A subscription in another account, which imports a stream of this one.
+    Shadow(Box<Shadow>),
+    /// A service of another account.
+    Service(Arc<ServiceImport>),
+    /// Accounts that wait for answers of this one's services.
+    Responses(Arc<Responses>),
+}
+
+/// A subscription of another account, as it stands in the account that exports to it.
+pub struct Shadow {
+    /// Which stream it is about.
+    pub import: Arc<StreamImport>,
+    /// The account that imports.
+    pub importer: Arc<Account>,
+    /// The client's own subscription: its state is that of the shadow.
+    pub parent: Arc<Subscription>,
 }
 
 /// One subscription, shared by the sublist, its connection and the caches of all reactors.
@@ -109,7 +126,7 @@ impl sublist::Subscription for Subscription {
     fn weight(&self) -> u32 {
         match &self.to {
             Destination::Link(link) => link.queue_weight(self),
-            Destination::Client(_) | Destination::Internal(_) => 1,
+            _ => 1,
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Message {
     Adopt(TcpStream, SocketAddr),
     /// Close a connection.
     Close(Token, ClosedState),
+    /// Whether the password of a connection matches its hash.
+    PasswordChecked(Token, bool),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -179,6 +181,11 @@ impl Service for Worker {
             Message::Close(token, reason) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.close(io, reason),
             }),
+            Message::PasswordChecked(token, matches) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.password_checked(io, matches),
+                });
+            }
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {

@@ -137,6 +137,8 @@ struct Queue {
     socket: Option<Arc<TcpStream>>,
     /// A write failed: the connection is broken.
     broken: bool,
+    /// Bytes written since the start, wrapping: how far a blocked batch got.
+    written: usize,
 }
 
 /// Limits of a connection's output.
@@ -159,7 +161,7 @@ pub struct Egress {
     pending: AtomicUsize,
     /// More than three quarters of the limit pending (spec 01 §8.3).
     gated: AtomicBool,
-    /// Did not drain while a producer was held back: not waited for until its queue is empty.
+    /// Did not drain while a producer was held back: not waited for until its queue has drained.
     lagging: AtomicBool,
     closed: AtomicBool,
     /// Messages handed over, for statistics of the connection (spec 01 §15).
@@ -207,6 +209,7 @@ impl Egress {
                 waiters: Vec::new(),
                 socket: Some(socket),
                 broken: false,
+                written: 0,
             }),
         }
     }
@@ -318,6 +321,7 @@ impl Egress {
             };
             let mut q = self.queue.lock();
             self.pending.fetch_sub(written, Ordering::Relaxed);
+            q.written = q.written.wrapping_add(written);
             let rest = bytes - written;
             if rest == 0 {
                 recycle_all(staged, recycle);
@@ -425,7 +429,6 @@ impl Egress {
                 q.writing = false;
                 debug_assert_eq!(self.pending.load(Ordering::Relaxed), 0);
                 self.gated.store(false, Ordering::Relaxed);
-                self.lagging.store(false, Ordering::Relaxed);
                 self.wake_waiters(&mut q, 0);
                 return HandOver::Written;
             }
@@ -442,6 +445,7 @@ impl Egress {
             q = self.queue.lock();
             let pending = self.pending.fetch_sub(written.bytes, Ordering::Relaxed) - written.bytes;
             q.head = written.head;
+            q.written = q.written.wrapping_add(written.bytes);
             if q.chunks.is_empty() {
                 q.chunks = chunks;
             } else if !chunks.is_empty() {
@@ -460,6 +464,7 @@ impl Egress {
 
     fn wake_waiters(&self, q: &mut Queue, pending: usize) {
         if pending <= HOLD_UNTIL_BYTES {
+            self.lagging.store(false, Ordering::Relaxed);
             for (mailbox, token) in q.waiters.drain(..) {
                 mailbox.note(Note::Resume(token));
             }
@@ -483,12 +488,12 @@ impl Egress {
             return HandOver::Written;
         }
         q.writing = true;
-        let before = self.pending.load(Ordering::Relaxed);
+        let before = q.written;
         let outcome = self.finish_write(q, WriteResult::Done, now, recycle);
         // A batch that is still not out keeps its deadline.
-        if let (Some(batch), HandOver::Pending(after)) = (batch, outcome) {
-            let written = before.saturating_sub(after);
+        if let (Some(batch), HandOver::Pending(_)) = (batch, outcome) {
             let mut q = self.queue.lock();
+            let written = q.written.wrapping_sub(before);
             if let Some(b) = &mut q.blocked
                 && batch.batch_left > written
             {
@@ -537,7 +542,6 @@ impl Egress {
             self.gated.store(false, Ordering::Relaxed);
         }
         if pending == 0 {
-            self.lagging.store(false, Ordering::Relaxed);
             q.blocked = None;
         } else if let Some(b) = &mut q.blocked {
             b.progress |= bytes > 0;
@@ -612,9 +616,9 @@ impl Egress {
     }
 
     /// Asks for a [`Note::Resume`] to `waiter` once this queue has drained. `false` if there is
-    /// nothing to wait for.
+    /// nothing to wait for, or no use in it.
     pub fn wait_for_drain(&self, waiter: &Arc<Mailbox>, token: Token) -> bool {
-        if self.lagging.load(Ordering::Relaxed) {
+        if self.lagging.load(Ordering::Relaxed) && !self.is_gated() {
             return false;
         }
         let mut q = self.queue.lock();
@@ -628,7 +632,9 @@ impl Egress {
     }
 
     /// A producer was held back for this connection and it drained less than expected: nobody is
-    /// held back for it again until its queue has been empty.
+    /// held back for it again until its queue has drained, or is so full that going on at full
+    /// speed would cost the connection (spec 01 §8.3). A client that merely got no processor for a
+    /// moment would otherwise be closed as a slow consumer.
     pub fn mark_lagging(&self) {
         self.lagging.store(true, Ordering::Relaxed);
     }

@@ -330,6 +330,14 @@ impl Io<'_> {
         self.hand_over.heavy.is_empty()
     }
 
+    /// Hands over what is staged so far, unless it is for this connection alone: what is staged
+    /// for the connection after this arrives when all that is on its way.
+    pub fn hand_over_others(&mut self) {
+        if self.stager.has_others(self.egress) {
+            self.hand_over_now();
+        }
+    }
+
     /// Hands over everything staged so far.
     pub fn hand_over_now(&mut self) {
         let log = &mut self.hand_over;

@@ -128,6 +128,11 @@ impl Stager {
         self.stages.is_empty()
     }
 
+    /// Whether anything is staged for another destination than this one.
+    pub fn has_others(&self, own: &Arc<Egress>) -> bool {
+        self.stages.iter().any(|s| !Arc::ptr_eq(&s.egress, own))
+    }
+
     /// Destinations staged for.
     pub fn destinations(&self) -> usize {
         self.stages.len()

@@ -7,7 +7,9 @@
 //! bytes that the socket did not take; an idle one keeps none of them.
 //!
 //! Invariants:
-//! - the session holds no plaintext and no record between two calls: all of it has been taken out;
+//! - the session holds no plaintext between two calls, and every whole record has been processed;
+//! - the session is always shown the bytes it has not released, from their beginning: it keeps places
+//!   in them, and one that failed is not shown any at all;
 //! - plaintext leaves the egress queue only while nothing encrypted waits for the socket, so that
 //!   what waits encrypted is bounded by [`ENCRYPT_BYTES`] and the queue's own limits apply;
 //! - `unsettled` counts the plaintext behind the encrypted bytes that are not written yet.
@@ -65,6 +67,9 @@ trait Side {
         &'c mut self,
         incoming: &'i mut [u8],
     ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    /// Whether something of its own waits to be encoded.
+    fn has_to_say(&self) -> bool;
 }
 
 impl Side for UnbufferedServerConnection {
@@ -76,6 +81,10 @@ impl Side for UnbufferedServerConnection {
     ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
     }
+
+    fn has_to_say(&self) -> bool {
+        self.wants_write()
+    }
 }
 
 impl Side for UnbufferedClientConnection {
@@ -86,6 +95,10 @@ impl Side for UnbufferedClientConnection {
         incoming: &'i mut [u8],
     ) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(incoming)
+    }
+
+    fn has_to_say(&self) -> bool {
+        self.wants_write()
     }
 }
 
@@ -157,10 +170,8 @@ fn process<S: Side>(
     outgoing: &mut Outgoing,
 ) -> Processed {
     let mut done = Processed { used: 0, ended: false, result: Ok(()) };
-    let mut failed = false;
     loop {
-        let rest = if failed { &mut [][..] } else { &mut incoming[done.used..] };
-        let UnbufferedStatus { discard, state } = side.process(rest);
+        let UnbufferedStatus { discard, state } = side.process(&mut incoming[done.used..]);
         let more = match state {
             Ok(ConnectionState::ReadTraffic(mut records)) => {
                 while let Some(record) = records.next_record() {
@@ -193,18 +204,14 @@ fn process<S: Side>(
             }
             Ok(_) => false,
             Err(e) => {
-                // Once more, for the alert that tells the peer.
-                let first = !failed;
-                failed = true;
-                if first {
-                    done.result = Err(e);
-                }
-                first
+                done.result = Err(e);
+                false
             }
         };
-        if !failed {
-            done.used += discard;
-        }
+        done.used += discard;
+        // A session that failed is asked for the alert that tells the peer, and for nothing else:
+        // while it has something to say it does not look at the bytes it failed on.
+        let more = if done.result.is_err() { side.has_to_say() } else { more };
         if !more {
             return done;
         }
@@ -212,16 +219,21 @@ fn process<S: Side>(
 }
 
 /// Puts what the session has to say by itself into `outgoing`, then lets `write` use its state for
-/// writing. `None` if the session does not write, or not any more.
+/// writing. `None` if the session does not write, or not any more. The session has to see what it
+/// holds of the peer's bytes each time: it knows messages in them by their places.
 fn with_traffic<S: Side, R>(
     side: &mut S,
+    incoming: &mut Vec<u8>,
     outgoing: &mut Outgoing,
     write: impl FnOnce(&mut WriteTraffic<'_, S::Data>, &mut Outgoing) -> R,
 ) -> Option<R> {
     loop {
-        match side.process(&mut []).state {
+        let UnbufferedStatus { discard, state } = side.process(incoming);
+        match state {
             Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                return Some(write(&mut traffic, outgoing));
+                let result = write(&mut traffic, outgoing);
+                incoming.drain(..discard);
+                return Some(result);
             }
             Ok(ConnectionState::EncodeTlsData(data)) => encode(data, outgoing),
             Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
@@ -229,6 +241,7 @@ fn with_traffic<S: Side, R>(
             Ok(ConnectionState::PeerClosed) => {}
             _ => return None,
         }
+        incoming.drain(..discard);
     }
 }
 
@@ -241,10 +254,15 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, outgoing: &mut Outgoing) {
 }
 
 /// Encrypts `plaintext` behind what is in `outgoing`. `false` if the session cannot.
-fn encrypt<S: Side>(side: &mut S, plaintext: &[u8], outgoing: &mut Outgoing) -> bool {
+fn encrypt<S: Side>(
+    side: &mut S,
+    incoming: &mut Vec<u8>,
+    plaintext: &[u8],
+    outgoing: &mut Outgoing,
+) -> bool {
     let records = plaintext.len() / RECORD_BYTES + 1;
     let needed = plaintext.len() + records * RECORD_OVERHEAD_BYTES;
-    let written = with_traffic(side, outgoing, |traffic, outgoing| {
+    let written = with_traffic(side, incoming, outgoing, |traffic, outgoing| {
         let mut n = traffic.encrypt(plaintext, outgoing.room(needed));
         if let Err(EncryptError::InsufficientSize(e)) = &n {
             n = traffic.encrypt(plaintext, outgoing.room(e.required_size));
@@ -255,9 +273,9 @@ fn encrypt<S: Side>(side: &mut S, plaintext: &[u8], outgoing: &mut Outgoing) -> 
     written == Some(true)
 }
 
-fn close_notify<S: Side>(side: &mut S, outgoing: &mut Outgoing) {
+fn close_notify<S: Side>(side: &mut S, incoming: &mut Vec<u8>, outgoing: &mut Outgoing) {
     // A goodbye that cannot be said is no loss: the socket is closed all the same.
-    let _ = with_traffic(side, outgoing, |traffic, outgoing| {
+    let _ = with_traffic(side, incoming, outgoing, |traffic, outgoing| {
         let n = traffic.queue_close_notify(outgoing.room(RECORD_OVERHEAD_BYTES));
         outgoing.end += n.unwrap_or(0);
     });
@@ -289,6 +307,8 @@ pub(crate) struct Tls {
     ended: bool,
     /// The session's error, still to be reported.
     failed: Option<Error>,
+    /// The session has failed: it is not used any more.
+    dead: bool,
 }
 
 /// What writing came to.
@@ -326,6 +346,7 @@ impl Tls {
             established: false,
             ended: false,
             failed: None,
+            dead: false,
         }
     }
 
@@ -423,6 +444,7 @@ impl Tls {
         self.incoming = rest.to_vec();
         self.ended = done.ended;
         if let Err(e) = done.result {
+            self.dead = true;
             self.failed = Some(e);
         }
         let more = more || !self.plaintext.is_empty() || self.failed.is_some() || self.ended;
@@ -440,12 +462,12 @@ impl Tls {
 
     /// Says goodbye: what is written after this is the end.
     pub(crate) fn close_notify(&mut self) {
-        if self.session().is_handshaking() {
+        if self.dead || self.session().is_handshaking() {
             return;
         }
         match &mut self.session {
-            TlsSession::Server(s) => close_notify(s, &mut self.outgoing),
-            TlsSession::Client(c) => close_notify(c, &mut self.outgoing),
+            TlsSession::Server(s) => close_notify(s, &mut self.incoming, &mut self.outgoing),
+            TlsSession::Client(c) => close_notify(c, &mut self.incoming, &mut self.outgoing),
         }
     }
 
@@ -479,6 +501,10 @@ impl Tls {
             let memory = std::mem::take(&mut self.outgoing.memory);
             if memory.len() > buffers.outgoing.memory.len() {
                 buffers.outgoing.memory = memory;
+            }
+            if self.dead {
+                // Nothing can be encrypted any more; whoever reads reports why.
+                return TlsWrite::Done;
             }
             if self.session().is_handshaking() {
                 // Plaintext waits in the egress queue until it can be encrypted.
@@ -539,11 +565,17 @@ impl Tls {
             }
             let last = budget == 0 || done == chunks;
             if !gathered.is_empty() && (alone || last || gathered.len() >= RECORD_BYTES) {
-                good &= encrypt_with(&mut self.session, gathered, &mut self.outgoing);
+                good &= encrypt_with(
+                    &mut self.session,
+                    &mut self.incoming,
+                    gathered,
+                    &mut self.outgoing,
+                );
                 gathered.clear();
             }
             if alone {
-                good &= encrypt_with(&mut self.session, piece, &mut self.outgoing);
+                good &=
+                    encrypt_with(&mut self.session, &mut self.incoming, piece, &mut self.outgoing);
             }
         }
         for chunk in self.staged.drain(..done) {
@@ -555,10 +587,15 @@ impl Tls {
     }
 }
 
-fn encrypt_with(session: &mut TlsSession, bytes: &[u8], outgoing: &mut Outgoing) -> bool {
+fn encrypt_with(
+    session: &mut TlsSession,
+    incoming: &mut Vec<u8>,
+    bytes: &[u8],
+    outgoing: &mut Outgoing,
+) -> bool {
     match session {
-        TlsSession::Server(s) => encrypt(s, bytes, outgoing),
-        TlsSession::Client(c) => encrypt(c, bytes, outgoing),
+        TlsSession::Server(s) => encrypt(s, incoming, bytes, outgoing),
+        TlsSession::Client(c) => encrypt(c, incoming, bytes, outgoing),
     }
 }
 

@@ -270,6 +270,10 @@ fn waiting_for_a_drain_is_refused_where_it_would_be_in_vain() {
     assert!(egress.wait_for_drain(&mailbox, token));
     egress.mark_lagging();
     assert!(!egress.wait_for_drain(&mailbox, token), "it lags");
+    while !egress.is_gated() {
+        give(&egress, vec![0; 1 << 16], 0);
+    }
+    assert!(egress.wait_for_drain(&mailbox, token), "it is nearly full");
     egress.close();
     assert!(!egress.wait_for_drain(&mailbox, token), "it is closed");
 }

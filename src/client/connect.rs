@@ -4,10 +4,9 @@
 //! it was. Names match in any case, unknown ones are ignored, `null` changes nothing, the last of
 //! several duplicates wins, and a wrong type or trailing bytes are an error.
 
+use crate::json_input::{self, INT, JsonError, Kind, Value};
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use std::fmt;
 
 /// What a client may say in CONNECT.
 #[derive(Clone, Debug)]
@@ -78,18 +77,87 @@ impl Default for ConnectOptions {
     }
 }
 
+/// The fields of a CONNECT with their types. The last three have no effect for clients, but must
+/// be what they should be.
+const FIELDS: [(&str, Kind); 22] = [
+    ("echo", Kind::Bool),
+    ("verbose", Kind::Bool),
+    ("pedantic", Kind::Bool),
+    ("tls_required", Kind::Bool),
+    ("nkey", Kind::Text),
+    ("jwt", Kind::Text),
+    ("sig", Kind::Text),
+    ("auth_token", Kind::Text),
+    ("user", Kind::Text),
+    ("pass", Kind::Text),
+    ("name", Kind::Text),
+    ("lang", Kind::Text),
+    ("version", Kind::Text),
+    ("protocol", INT),
+    ("account", Kind::Text),
+    ("new_account", Kind::Bool),
+    ("headers", Kind::Bool),
+    ("no_responders", Kind::Bool),
+    ("proxy_sig", Kind::Text),
+    ("import", Kind::Permission),
+    ("export", Kind::Permission),
+    ("remote_account", Kind::Text),
+];
+
 impl ConnectOptions {
     /// Decodes a CONNECT's JSON into the options.
     ///
     /// # Errors
     /// The JSON is not an object, has a field of the wrong type, or is followed by other bytes.
     /// The options may have changed in part.
-    pub fn update(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
-        // Bytes that are not UTF-8 are replaced, as the reference's decoder does.
-        let text = String::from_utf8_lossy(json);
-        let mut de = serde_json::Deserializer::from_str(&text);
-        Into(self).deserialize(&mut de)?;
-        de.end()
+    pub fn update(&mut self, json: &[u8]) -> Result<(), JsonError> {
+        json_input::decode(json, "ClientOpts", &FIELDS, &mut |at, value| {
+            let name = FIELDS.get(at).map_or("", |(name, _)| *name);
+            match value {
+                Value::Bool(on) => {
+                    if let Some(field) = self.switch(name) {
+                        *field = on;
+                    }
+                }
+                Value::Text(text) => {
+                    if let Some(field) = self.text(name) {
+                        *field = text;
+                    }
+                }
+                // There is one number.
+                Value::Integer(level) => self.protocol = level,
+            }
+        })
+    }
+
+    fn switch(&mut self, name: &str) -> Option<&mut bool> {
+        Some(match name {
+            "verbose" => &mut self.verbose,
+            "pedantic" => &mut self.pedantic,
+            "echo" => &mut self.echo,
+            "tls_required" => &mut self.tls_required,
+            "new_account" => &mut self.new_account,
+            "headers" => &mut self.headers,
+            "no_responders" => &mut self.no_responders,
+            _ => return None,
+        })
+    }
+
+    fn text(&mut self, name: &str) -> Option<&mut String> {
+        Some(match name {
+            "nkey" => &mut self.nkey,
+            "jwt" => &mut self.jwt,
+            "sig" => &mut self.sig,
+            "auth_token" => &mut self.auth_token,
+            "user" => &mut self.user,
+            "pass" => &mut self.pass,
+            "name" => &mut self.name,
+            "lang" => &mut self.lang,
+            "version" => &mut self.version,
+            "account" => &mut self.account,
+            "proxy_sig" => &mut self.proxy_sig,
+            _ => return None,
+        })
     }
 
     /// The user JWT as monitoring may show it: one that is good for anyone who bears it is a
@@ -114,66 +182,6 @@ fn is_bearer(jwt: &str) -> bool {
     let payload = jwt.split('.').nth(1).unwrap_or_default();
     let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap_or_default();
     serde_json::from_slice::<Claims>(&payload).is_ok_and(|claims| claims.nats.bearer_token)
-}
-
-struct Into<'a>(&'a mut ConnectOptions);
-
-impl<'de> DeserializeSeed<'de> for Into<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
-        // `null` in place of the object changes nothing.
-        d.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Into<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        macro_rules! set {
-            ($field:ident) => {
-                if let Some(v) = map.next_value()? {
-                    self.0.$field = v;
-                }
-            };
-        }
-        while let Some(key) = map.next_key::<String>()? {
-            match key.to_ascii_lowercase().as_str() {
-                "verbose" => set!(verbose),
-                "pedantic" => set!(pedantic),
-                "echo" => set!(echo),
-                "tls_required" => set!(tls_required),
-                "nkey" => set!(nkey),
-                "jwt" => set!(jwt),
-                "sig" => set!(sig),
-                "auth_token" => set!(auth_token),
-                "user" => set!(user),
-                "pass" => set!(pass),
-                "name" => set!(name),
-                "lang" => set!(lang),
-                "version" => set!(version),
-                "protocol" => set!(protocol),
-                "account" => set!(account),
-                "new_account" => set!(new_account),
-                "headers" => set!(headers),
-                "no_responders" => set!(no_responders),
-                "proxy_sig" => set!(proxy_sig),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,23 @@
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
 mod connect;
+mod login;
 mod opening;
 mod shared;
 
 pub use connect::ConnectOptions;
-pub use shared::{ClientShared, Details};
+pub use shared::{ClientShared, Details, Traits};
 
-use crate::account::{Account, TrafficBatch};
+use crate::account::{Account, Mapped, Mappings, TrafficBatch};
+use crate::auth::permissions::Permissions;
+use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
-use crate::logging::ConnectIdentity;
-use crate::logging::label::user_label;
+use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
-use crate::subscription::{Destination, Subscription};
+use crate::subscription::{Destination, Shadow, Subscription};
+use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
 use eventloop::{Cause, DeadlineAction, Input, Io, Taken};
@@ -34,6 +37,7 @@ use std::time::{Duration, Instant};
 const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
+const TIMER_SUBSCRIPTIONS: u8 = 4;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -46,6 +50,15 @@ struct Memo {
     subject: Vec<u8>,
     matched: Matched,
 }
+
+/// What a connection with permissions checks before it publishes.
+struct PublishCheck {
+    permissions: Arc<Permissions>,
+    verdicts: Verdicts,
+}
+
+/// Verdicts on subjects published to that are kept (spec 03 §12.2).
+const PUBLISH_CACHED: usize = 128;
 
 /// A client connection.
 pub struct Client {
@@ -70,9 +83,30 @@ pub struct Client {
     active: bool,
     accepted: Instant,
     memo: Option<Box<Memo>>,
+    /// `None` if the user may do everything.
+    permissions: Option<Box<PublishCheck>>,
+    /// The challenge in INFO, empty if there was none.
+    nonce: Box<str>,
+    /// Set while a password is being checked: nothing is read meanwhile.
+    checking: Option<Box<login::Checking>>,
+    /// The account's subject mappings, looked up for every read.
+    mappings: Option<Arc<Mappings>>,
     /// Set until the connection takes commands.
     opening: Option<Box<Opening>>,
     reason: Option<ClosedState>,
+}
+
+impl PublishCheck {
+    fn new(permissions: Arc<Permissions>) -> PublishCheck {
+        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED) }
+    }
+
+    /// Whether the user may publish to that subject, by the lists or as an answer.
+    fn allows(&mut self, shared: &ClientShared, subject: &[u8]) -> bool {
+        let permissions = &self.permissions;
+        self.verdicts.get(subject, b"", || permissions.may_publish(subject))
+            || (permissions.responses().is_some() && shared.takes_reply(subject))
+    }
 }
 
 impl Client {
@@ -90,13 +124,14 @@ impl Client {
         shared.update_details(|d| d.account.clone_from(&account.name));
         // At this point a full account is not an error: authentication decides (spec 01 §10).
         let _ = account.add_client(shared.cid);
-        let auth_pending = settings.auth.required();
+        let authenticator = server.authenticator();
+        let nonce = if authenticator.needs_nonce() { server.nonce() } else { String::new() };
         let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
                 max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
                 headers: false,
-                auth_pending,
+                auth_pending: authenticator.required(),
                 pedantic: true,
             },
             max_subscriptions: effective_limit(
@@ -117,6 +152,10 @@ impl Client {
             active: false,
             accepted: Instant::now(),
             memo: None,
+            permissions: None,
+            nonce: nonce.into(),
+            checking: None,
+            mappings: None,
             opening: None,
             reason: None,
         };
@@ -199,6 +238,7 @@ impl Client {
         }
         let trace = self.shared.server.log.trace_enabled();
         fanout.trace = trace;
+        self.mappings = self.account.mappings();
         let mut own = TrafficBatch::default();
         let mut pos = 0;
         let mut more = false;
@@ -210,7 +250,13 @@ impl Client {
         loop {
             match self.parser.next(bytes, &mut pos, &self.limits) {
                 Ok(Some(Op::Pub(publication))) => {
-                    self.publish(fanout, &mut own, io, input, &publication, trace);
+                    match self.mappings.clone() {
+                        None => self.publish(fanout, &mut own, io, input, &publication, trace),
+                        Some(m) => {
+                            let p = &publication;
+                            self.publish_mapped(&m, fanout, &mut own, io, input, p, trace);
+                        }
+                    }
                     if !io.within_budget() {
                         more = true;
                         break;
@@ -220,7 +266,7 @@ impl Client {
                 Ok(None) => break,
                 Err(error) => self.parse_error(io, &error, trace),
             }
-            if io.is_closing() {
+            if io.is_closing() || self.checking.is_some() {
                 break;
             }
         }
@@ -303,13 +349,18 @@ impl Client {
                 self.connect(io, json);
             }
             Op::Info(json) => {
-                if let Err(e) = serde_json::from_slice::<serde_json::Value>(json) {
+                if let Err(e) = judge_client_info(json) {
                     self.shared.error(format_args!("{e}"));
                     self.close(io, ClosedState::ProtocolViolation);
                 }
             }
             Op::EmptyHmsg => {
                 own.in_messages += 1;
+                if let Some(check) = &mut self.permissions
+                    && !check.allows(&self.shared, b"")
+                {
+                    return self.publish_violation(io, b"");
+                }
                 if self.options.verbose {
                     self.send_ok(io);
                 }
@@ -324,7 +375,7 @@ impl Client {
             self.shared.trace_op(Direction::Inbound, verb, Some(arg));
         }
         if matches!(error, ParseError::AuthRequired) {
-            return self.auth_violation(io);
+            return self.login_without_connect(io);
         }
         self.shared.error(format_args!("{error}"));
         if let Some(text) = error.wire_error() {
@@ -338,119 +389,14 @@ impl Client {
         self.close(io, reason);
     }
 
-    // ---- CONNECT ----
-
-    fn connect(&mut self, io: &mut Io<'_>, json: &[u8]) {
-        let first = !self.connect_received;
-        let server = self.shared.server.clone();
-        let settings = server.settings();
-        self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
-        // Between 100 and 120 percent, so that connections made at once are not pinged at once.
-        let base = settings.ping_interval_ms.min(FIRST_PING_MS);
-        self.arm_ping(io, base + server.random_below(base / 5 + 1));
-        if let Err(e) = self.options.update(json) {
-            self.shared.error(format_args!("{e}"));
-            return self.close(io, ClosedState::ProtocolViolation);
-        }
-        // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
-        self.options.jwt.clear();
-        self.connect_received = true;
-        self.update_details();
-        if !first {
-            self.drop_subscriptions();
-            self.account.remove_client(self.shared.cid);
-            self.account = server.global_account().clone();
-            let _ = self.account.add_client(self.shared.cid);
-        }
-        if !settings.auth.allows(&self.options) {
-            return self.auth_violation(io);
-        }
-        self.limits.auth_pending = false;
-        if !self.options.account.is_empty() || self.options.new_account {
-            return self.auth_violation(io);
-        }
-        self.limits.pedantic = self.options.pedantic;
-        let headers = settings.headers && self.options.headers;
-        self.limits.headers = headers;
-        self.shared.set_takes_headers(headers);
-        if first {
-            self.describe();
-        }
-        if !(0..=1).contains(&self.options.protocol) {
-            self.send_error(io, "invalid client protocol");
-            self.shared.error(format_args!("invalid client protocol"));
-            return self.close(io, ClosedState::BadClientProtocolVersion);
-        }
-        if self.options.no_responders && !headers {
-            self.send_error(io, "no responders requires headers support");
-            self.shared.error(format_args!("no responders requires headers support"));
-            return self.close(io, ClosedState::NoRespondersRequiresHeaders);
-        }
-        if self.options.verbose {
-            self.send_ok(io);
-        }
-    }
-
-    /// The label that log lines carry.
-    fn describe(&self) {
-        let o = &self.options;
-        let user = user_label(&o.nkey, &o.user, &o.jwt, !o.auth_token.is_empty());
-        self.shared.update_label(|label| {
-            label.set_account_and_user(Some(&self.account.name), user.as_deref());
-            label.append_connect(ConnectIdentity {
-                version: &o.version,
-                lang: &o.lang,
-                name: &o.name,
-            });
-        });
-    }
-
-    /// What monitoring shows, also of a connection whose authentication fails.
-    fn update_details(&self) {
-        let o = &self.options;
-        self.shared.update_details(|d| {
-            d.name.clone_from(&o.name);
-            d.lang.clone_from(&o.lang);
-            d.version.clone_from(&o.version);
-            d.protocol = o.protocol;
-            d.jwt = o.shown_jwt().to_owned();
-            d.user = if !o.nkey.is_empty() {
-                o.nkey.clone()
-            } else if !o.user.is_empty() {
-                o.user.clone()
-            } else if !o.auth_token.is_empty() && o.jwt.is_empty() {
-                "[REDACTED]".to_owned()
-            } else {
-                String::new()
-            };
-            d.account.clone_from(&self.account.name);
-        });
-    }
-
-    #[cold]
-    fn auth_violation(&mut self, io: &mut Io<'_>) {
-        let o = &self.options;
-        let who = if !o.nkey.is_empty() {
-            format!(" - Nkey \"{}\"", o.nkey)
-        } else if !o.user.is_empty() {
-            format!(" - User {}", quote(o.user.as_bytes()))
-        } else if !o.auth_token.is_empty() {
-            " - Token \"[REDACTED]\"".to_owned()
-        } else {
-            String::new()
-        };
-        self.shared.error(format_args!("authentication error{who}"));
-        self.send_error(io, "Authorization Violation");
-        self.close(io, ClosedState::AuthenticationViolation);
-    }
-
     // ---- PING and PONG ----
 
     fn ping(&mut self, io: &mut Io<'_>) {
         if self.shared.server.log.trace_enabled() {
             self.shared.trace_op(Direction::Outbound, "PONG", None);
         }
+        // The answer says that all that was published before is on its way.
+        io.hand_over_others();
         io.reply().extend_from_slice(encode::PONG);
         if self.connect_received && !self.first_pong_sent {
             self.first_pong_sent = true;
@@ -481,13 +427,14 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending => {
+            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
                 self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
+            TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
             _ => {}
         }
     }
@@ -507,9 +454,8 @@ impl Client {
         let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
         if idle < settings.ping_interval_ms && self.rtt_known && measured {
             let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
-            self.shared.debug(format_args!(
-                "Delaying PING due to remote client data or ping {ago} ago"
-            ));
+            self.shared
+                .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
             if self.pings_outstanding + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
@@ -531,17 +477,8 @@ impl Client {
 
     fn subscribe(&mut self, io: &mut Io<'_>, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
         let settings = self.shared.server.settings();
-        if queue == Some(b"_sys_") {
-            let (s, q) = (quote(subject), quote(b"_sys_"));
-            self.send_error(
-                io,
-                &format!("Permissions Violation for Subscription to {s} using queue {q}"),
-            );
-            self.shared.error(format_args!(
-                "Subscription Violation - Subject {s}, Queue: {q}, SID {}",
-                String::from_utf8_lossy(sid)
-            ));
-            return;
+        if !self.may_subscribe(subject, queue) {
+            return self.subscribe_violation(io, subject, queue, sid);
         }
         if settings.max_subscription_tokens > 0 {
             let tokens = 1 + memchr::memchr_iter(b'.', subject).count();
@@ -561,10 +498,7 @@ impl Client {
         if self.max_subscriptions >= 0
             && self.shared.subscription_count() as i64 >= self.max_subscriptions
         {
-            if self.account.logs_subscription_limit(Instant::now()) {
-                self.shared.error(format_args!("maximum subscriptions exceeded"));
-            }
-            return self.send_error(io, "maximum subscriptions exceeded");
+            return self.too_many_subscriptions(io);
         }
         if self.shared.subscription(sid).is_none() {
             let sub = Arc::new(Subscription::new(
@@ -578,10 +512,89 @@ impl Client {
                 self.shared.forget(&sub);
                 return self.send_error(io, "Invalid Subject");
             }
+            if !self.account.stream_imports().is_empty() {
+                self.add_shadows(&sub);
+            }
         }
         if self.options.verbose {
             self.send_ok(io);
         }
+    }
+
+    /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
+    #[cold]
+    fn add_shadows(&self, sub: &Arc<Subscription>) {
+        let (subject, queue) = (sub.subject(), sub.queue());
+        for import in self.account.stream_imports() {
+            let Some(there) = import.shadow_subject(subject) else { continue };
+            let exporter = &import.exporter;
+            self.shared.debug(format_args!(
+                "Creating import subscription on {} from account {}",
+                quote(&there),
+                quote(exporter.name.as_bytes())
+            ));
+            let shadow = Shadow {
+                import: import.clone(),
+                importer: self.account.clone(),
+                parent: sub.clone(),
+            };
+            let to = Destination::Shadow(Box::new(shadow));
+            let shadow = Arc::new(Subscription::new(&there, queue, sub.sid(), to));
+            if exporter.sublist.insert(shadow.clone()).is_ok() {
+                self.shared.remember_shadow(sub, shadow);
+            } else {
+                self.shared.error(format_args!(
+                    "Could not add shadow import subscription for account {}",
+                    quote(exporter.name.as_bytes())
+                ));
+            }
+        }
+    }
+
+    fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        if queue == Some(b"_sys_") {
+            return false;
+        }
+        let Some(check) = &self.permissions else { return true };
+        if !check.permissions.may_subscribe(subject, queue.unwrap_or_default()) {
+            return false;
+        }
+        if check.permissions.reaches_denied(subject, queue.is_some_and(|q| !q.is_empty())) {
+            self.shared.hold_denied();
+        }
+        true
+    }
+
+    #[cold]
+    fn subscribe_violation(
+        &self,
+        io: &mut Io<'_>,
+        subject: &[u8],
+        queue: Option<&[u8]>,
+        sid: &[u8],
+    ) {
+        let (subject, sid) = (quote(subject), String::from_utf8_lossy(sid));
+        let error = format!("Permissions Violation for Subscription to {subject}");
+        match queue.map(quote) {
+            None => {
+                self.send_error(io, &error);
+                self.shared
+                    .error(format_args!("Subscription Violation - Subject {subject}, SID {sid}"));
+            }
+            Some(queue) => {
+                self.send_error(io, &format!("{error} using queue {queue}"));
+                self.shared.error(format_args!(
+                    "Subscription Violation - Subject {subject}, Queue: {queue}, SID {sid}"
+                ));
+            }
+        }
+    }
+
+    fn too_many_subscriptions(&self, io: &mut Io<'_>) {
+        if self.account.logs_subscription_limit(Instant::now()) {
+            self.shared.error(format_args!("maximum subscriptions exceeded"));
+        }
+        self.send_error(io, "maximum subscriptions exceeded");
     }
 
     fn unsubscribe(&mut self, io: &mut Io<'_>, sid: &[u8], max: Option<i64>) {
@@ -589,12 +602,6 @@ impl Client {
             let max = max.unwrap_or(0);
             if max > 0 && max > sub.delivered() {
                 sub.set_max(max);
-                self.shared.debug(format_args!(
-                    "Deferring actual UNSUB({}): {} max, {} received",
-                    String::from_utf8_lossy(::sublist::Subscription::subject(&*sub)),
-                    max,
-                    sub.delivered()
-                ));
             } else {
                 sub.set_max(0);
                 self.remove(&sub);
@@ -607,7 +614,7 @@ impl Client {
 
     fn remove(&mut self, sub: &Arc<Subscription>) {
         if self.shared.server.log.trace_enabled() {
-            self.shared.trace_op(Direction::Internal, "DELSUB", Some(sub.sid()));
+            self.shared.trace_removal(sub);
         }
         sub.close();
         // A delivery that reached its limit may have removed it already.
@@ -617,8 +624,14 @@ impl Client {
 
     fn drop_subscriptions(&mut self) {
         let subs = self.shared.forget_all();
+        // A server that shuts down does not tell of each.
+        let log = &self.shared.server.log;
+        let trace = log.trace_enabled() && !self.shared.server.is_shutting_down();
         for sub in &subs {
             sub.close();
+            if trace {
+                self.shared.trace_removal(sub);
+            }
         }
         // Deliveries that reached a limit may have removed some already.
         let _ = self.account.sublist.remove_batch(subs.iter());
@@ -626,6 +639,38 @@ impl Client {
     }
 
     // ---- PUB ----
+
+    /// Publishes under the subject that the account's mappings give.
+    #[expect(clippy::too_many_arguments)] // Those of `publish`, and the mappings.
+    #[cold]
+    fn publish_mapped(
+        &mut self,
+        mappings: &Mappings,
+        fanout: &mut Fanout,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        input: &mut Input<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) {
+        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
+            self.send_error(io, "Invalid Publish Subject");
+        }
+        let mut subject = Vec::new();
+        let mapped = match mappings.map_into(p.subject, || fanout.random_bits(), &mut subject) {
+            Mapped::Unchanged => Pub { announced: true, ..*p },
+            // A message that is dropped has no subject, so it reaches nobody.
+            Mapped::Changed | Mapped::Dropped => Pub { subject: &subject, announced: true, ..*p },
+        };
+        if trace && mapped.subject != p.subject {
+            let change = [p.subject, b" -> ", mapped.subject].concat();
+            self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
+        }
+        if trace && !p.announced {
+            self.trace_publish_line(p);
+        }
+        self.publish(fanout, own, io, input, &mapped, trace);
+    }
 
     #[inline]
     fn publish(
@@ -649,6 +694,11 @@ impl Client {
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
             return self.publish_violation(io, p.subject);
         }
+        if let Some(check) = &mut self.permissions
+            && !check.allows(&self.shared, p.subject)
+        {
+            return self.publish_violation(io, p.subject);
+        }
         if matches!(p.reply.first(), Some(b'_' | b'$')) && is_reserved_reply(p.reply) {
             let reply = quote(p.reply);
             self.send_error(
@@ -670,7 +720,10 @@ impl Client {
             payload_crlf: p.payload_crlf,
             tail: tail(input.bytes(), p),
         };
-        let origin = Origin::client(self.shared.cid, self.options.echo);
+        let origin = Origin {
+            client: Some(&self.shared),
+            ..Origin::client(self.shared.cid, self.options.echo)
+        };
         let (start, len) = (p.payload_start, p.payload_crlf.len());
         let mut share = || -> Bytes { input.slice(start, len) };
         let generation = self.account.sublist.generation();
@@ -701,11 +754,15 @@ impl Client {
         }
     }
 
+    fn trace_publish_line(&self, p: &Pub<'_>) {
+        let verb = if p.is_hpub { "HPUB" } else { "PUB" };
+        self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
+    }
+
     #[cold]
     fn trace_publish(&self, p: &Pub<'_>) {
         if !p.announced {
-            let verb = if p.is_hpub { "HPUB" } else { "PUB" };
-            self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
+            self.trace_publish_line(p);
         }
         self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
     }
@@ -790,10 +847,10 @@ impl Client {
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
         let _ = io;
+        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
-        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }

@@ -89,7 +89,10 @@ impl Client {
     /// INFO as it is before CONNECT. Behind a proxy the client's address is not known before the
     /// header.
     fn send_first_info(&self, io: &mut Io<'_>, tls_first: bool, without_address: bool) {
+        let announced = self.shared.server.authenticator().announced();
         self.shared.server.write_info(io.reply(), &self.shared, &mut |info| {
+            info.auth_required = announced;
+            info.nonce.push_str(&self.nonce);
             info.tls_required |= tls_first;
             if without_address {
                 info.client_ip.clear();

@@ -1,21 +1,24 @@
 //! The part of a client connection that other threads see.
 
+use crate::auth::permissions::Permissions;
+use crate::auth::screen::Screen;
 use crate::closed::ClosedState;
 use crate::delivery::Message;
 use crate::logging::ConnectionLabel;
 use crate::logging::trace::{Direction, Operation, Payload};
 use crate::server::Server;
-use crate::subscription::Subscription;
+use crate::subscription::{Destination, Subscription};
 use crate::tls::TlsState;
 use ::sublist::Subscription as _;
 use eventloop::{Egress, Token};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a client said of itself and was authenticated as; shown by monitoring.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,37 @@ pub struct Details {
     pub protocol: i64,
 }
 
+const TAKES_HEADERS: u8 = 1;
+const HOLDS_DENIED: u8 = 2;
+const TRACKS_REPLIES: u8 = 4;
+const HAS_SHADOWS: u8 = 8;
+
+/// What deliveries have to know of a connection, read once per message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits(u8);
+
+impl Traits {
+    /// Headers were negotiated.
+    pub fn takes_headers(self) -> bool {
+        self.0 & TAKES_HEADERS != 0
+    }
+
+    /// Messages on denied subjects are to be held back.
+    pub fn holds_denied(self) -> bool {
+        self.0 & HOLDS_DENIED != 0
+    }
+
+    /// Some of its subscriptions have shadows in other accounts.
+    pub fn has_shadows(self) -> bool {
+        self.0 & HAS_SHADOWS != 0
+    }
+
+    /// Reply subjects of delivered messages are to be noted.
+    pub fn tracks_replies(self) -> bool {
+        self.0 & TRACKS_REPLIES != 0
+    }
+}
+
 /// A client connection as seen by deliveries, monitoring and control.
 pub struct ClientShared {
     /// The connection's id.
@@ -54,7 +88,8 @@ pub struct ClientShared {
     pub server: Arc<Server>,
     /// When it was accepted.
     pub start: SystemTime,
-    headers: AtomicBool,
+    /// What deliveries have to know of it, one bit each: looked at for every message.
+    traits: AtomicU8,
     /// Messages and bytes received, without what is being processed.
     pub in_messages: AtomicI64,
     /// See `in_messages`.
@@ -65,6 +100,11 @@ pub struct ClientShared {
     last_activity: AtomicU64,
     rtt_nanos: AtomicU64,
     subscriptions: Mutex<HashTable<Arc<Subscription>>>,
+    /// Subscriptions in accounts whose streams its own imports, by the address of the
+    /// subscription they belong to.
+    shadows: Mutex<HashMap<usize, Vec<Arc<Subscription>>>>,
+    /// What is checked at delivery; nothing for most connections, see [`Traits`].
+    screen: Mutex<Option<Box<Screen>>>,
     label: Mutex<ConnectionLabel>,
     details: Mutex<Details>,
     /// Set when another thread wants the connection closed, with the reason.
@@ -73,6 +113,27 @@ pub struct ClientShared {
 
 fn nanos_since_epoch(t: SystemTime) -> u64 {
     t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}
+
+impl fmt::Debug for ClientShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientShared").field("cid", &self.cid).finish_non_exhaustive()
+    }
+}
+
+/// What shadows are found by.
+fn address(sub: &Arc<Subscription>) -> usize {
+    Arc::as_ptr(sub).addr()
+}
+
+fn remove_shadows(shadows: impl IntoIterator<Item = Arc<Subscription>>) {
+    for shadow in shadows {
+        shadow.close();
+        if let Destination::Shadow(s) = &shadow.to {
+            // It is there for as long as its parent; a full removal may have come first.
+            let _ = s.import.exporter.sublist.remove(&shadow);
+        }
+    }
 }
 
 impl ClientShared {
@@ -95,13 +156,15 @@ impl ClientShared {
             reactor,
             server,
             start,
-            headers: AtomicBool::new(false),
+            traits: AtomicU8::new(0),
             in_messages: AtomicI64::new(0),
             in_bytes: AtomicI64::new(0),
             stalls: AtomicI64::new(0),
             last_activity: AtomicU64::new(nanos_since_epoch(start)),
             rtt_nanos: AtomicU64::new(0),
             subscriptions: Mutex::new(HashTable::new()),
+            shadows: Mutex::default(),
+            screen: Mutex::new(None),
             label: Mutex::new(label),
             details: Mutex::new(Details::default()),
             wanted_end: Mutex::new(None),
@@ -135,14 +198,65 @@ impl ClientShared {
         self.egress.token()
     }
 
+    /// What deliveries have to know of it.
+    pub fn traits(&self) -> Traits {
+        Traits(self.traits.load(Ordering::Relaxed))
+    }
+
+    fn set_trait(&self, which: u8, on: bool) {
+        if on {
+            self.traits.fetch_or(which, Ordering::Relaxed);
+        } else {
+            self.traits.fetch_and(!which, Ordering::Relaxed);
+        }
+    }
+
     /// Whether headers were negotiated.
     pub fn takes_headers(&self) -> bool {
-        self.headers.load(Ordering::Relaxed)
+        self.traits().takes_headers()
     }
 
     /// Records what was negotiated.
     pub fn set_takes_headers(&self, on: bool) {
-        self.headers.store(on, Ordering::Relaxed);
+        self.set_trait(TAKES_HEADERS, on);
+    }
+
+    /// Replaces the permissions that deliveries are checked against.
+    pub fn set_permissions(&self, permissions: Option<&Arc<Permissions>>) {
+        let screen = permissions.map(|p| Box::new(Screen::new(p.clone())));
+        let tracks = permissions.is_some_and(|p| p.responses().is_some());
+        *self.screen.lock() = screen;
+        self.set_trait(HOLDS_DENIED, false);
+        self.set_trait(TRACKS_REPLIES, tracks);
+    }
+
+    /// From now on, messages on denied subjects are held back.
+    pub fn hold_denied(&self) {
+        if let Some(screen) = &mut *self.screen.lock() {
+            screen.hold_denied();
+            self.set_trait(HOLDS_DENIED, true);
+        }
+    }
+
+    /// Whether a message may go to a subscription of that queue group (empty for none).
+    #[cold]
+    pub fn passes_screen(&self, subject: &[u8], queue: &[u8]) -> bool {
+        self.screen.lock().as_mut().is_none_or(|screen| screen.passes(subject, queue))
+    }
+
+    /// A message was delivered that has a reply subject: it may be answered.
+    #[cold]
+    pub fn delivered_reply(&self, reply: &[u8]) {
+        if let Some(screen) = &mut *self.screen.lock() {
+            screen.delivered(reply, Instant::now());
+        }
+    }
+
+    /// Whether the subject is one of a reply that may be published to; uses the grant.
+    #[cold]
+    pub fn takes_reply(&self, subject: &[u8]) -> bool {
+        let mut screen = self.screen.lock();
+        screen.as_mut().is_some_and(|screen| screen.takes_reply(subject, Instant::now()))
     }
 
     /// Notes that something came from the client at that time, in nanoseconds since the epoch.
@@ -197,10 +311,24 @@ impl ClientShared {
         if let Ok(entry) = self.subscriptions.lock().find_entry(hash, |s| Arc::ptr_eq(s, sub)) {
             entry.remove();
         }
+        if self.traits().has_shadows() {
+            let shadows = self.shadows.lock().remove(&address(sub));
+            remove_shadows(shadows.unwrap_or_default());
+        }
+    }
+
+    /// Adds a subscription that gets messages of another account for one of its own.
+    pub fn remember_shadow(&self, of: &Arc<Subscription>, shadow: Arc<Subscription>) {
+        self.set_trait(HAS_SHADOWS, true);
+        self.shadows.lock().entry(address(of)).or_default().push(shadow);
     }
 
     /// Removes and returns all subscriptions.
     pub fn forget_all(&self) -> Vec<Arc<Subscription>> {
+        if self.traits().has_shadows() {
+            let shadows = std::mem::take(&mut *self.shadows.lock());
+            remove_shadows(shadows.into_values().flatten());
+        }
         self.subscriptions.lock().drain().collect()
     }
 
@@ -299,7 +427,11 @@ impl ClientShared {
             line.extend_from_slice(message.header_digits);
             line.push(b' ');
         }
-        line.extend_from_slice(body.len().to_string().as_bytes());
+        if skip > 0 {
+            line.extend_from_slice(body.len().to_string().as_bytes());
+        } else {
+            line.extend_from_slice(message.size_digits);
+        }
         let verb = if with_headers { "HMSG" } else { "MSG" };
         self.trace_op(Direction::Outbound, verb, Some(&line));
         self.trace_payload(
@@ -307,6 +439,12 @@ impl ClientShared {
             body,
             if with_headers { message.header_len } else { 0 },
         );
+    }
+
+    /// Traces that a subscription is gone.
+    #[cold]
+    pub fn trace_removal(&self, sub: &Subscription) {
+        self.trace_op(Direction::Internal, "DELSUB", Some(sub.sid()));
     }
 
     /// Debug lines of an auto-unsubscribe limit that was reached (spec 01 §5.8).

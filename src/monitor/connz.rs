@@ -275,13 +275,14 @@ impl Connection {
         }
     }
 
+    /// Its subscriptions by id, shorter ids first: they are numbers as a rule.
     fn subscriptions(&self) -> Vec<Arc<Subscription>> {
         let mut all = match self {
             Connection::Open(c) => c.subscriptions(),
             Connection::Closed(c) => c.subscriptions.clone(),
         };
-        // By length first: ids are numbers as a rule.
-        all.sort_by(|a, b| (a.sid().len(), a.sid()).cmp(&(b.sid().len(), b.sid())));
+        // Comparing the beginnings from a table beside spares most of the way to the ids.
+        all.sort_by_cached_key(|s| (s.sid().len(), beginning(s.sid())));
         all
     }
 
@@ -328,6 +329,13 @@ impl Key {
         };
         Key(ascending, "")
     }
+}
+
+/// The first bytes as a number that compares like them.
+fn beginning(sid: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(sid).for_each(|(to, from)| *to = *from);
+    u128::from_be_bytes(bytes)
 }
 
 /// A point in time as a number.
@@ -416,7 +424,14 @@ fn choose(
                 None => server.client_count(),
             };
         } else {
+            let is_filtered = filter.is_some()
+                || [account, &options.user, &options.mqtt_client].iter().any(|f| !f.is_empty());
             for client in server.clients() {
+                if !is_filtered {
+                    total += 1;
+                    chosen.push(Connection::Open(client));
+                    continue;
+                }
                 let (is_of_account, passes) = client.with_details(|d| {
                     (account.is_empty() || d.account == account, passes(d, &d.account))
                 });

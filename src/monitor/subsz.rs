@@ -159,6 +159,7 @@ fn cid_of(subscription: &Subscription) -> u64 {
     match &subscription.to {
         Destination::Client(client) => client.cid,
         Destination::Link(link) => link.id(),
-        Destination::Internal(_) => 0,
+        Destination::Shadow(shadow) => cid_of(&shadow.parent),
+        Destination::Internal(_) | Destination::Service(_) | Destination::Responses(_) => 0,
     }
 }

@@ -7,15 +7,17 @@ mod settings;
 mod stats;
 
 pub use listen::{ListenError, host_port, listen};
-pub use settings::{Auth, Settings};
+pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
-use crate::account::{Account, AccountLimits, GLOBAL_ACCOUNT, SYSTEM_ACCOUNT};
+use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
+use crate::auth::Authenticator;
+use crate::auth::pool::HashPool;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
-use crate::identity::{SEED_BYTES, ServerIdentity};
+use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
@@ -63,6 +65,8 @@ pub struct ClosedClient {
 pub enum StartError {
     /// A listener could not be opened; the text is what the reference prints.
     Listen(ListenError),
+    /// The accounts do not fit together; the text is what the reference prints.
+    Accounts(String),
     /// The monitoring port cannot be served.
     Monitor(MonitorError),
     /// `client_advertise` is no address.
@@ -80,6 +84,7 @@ impl std::fmt::Display for StartError {
                 let quoted = parser::quote::quote(e.to_string().as_bytes());
                 write!(f, "Error listening on port: {}, {quoted}", e.address())
             }
+            StartError::Accounts(text) => f.write_str(text),
             StartError::Monitor(e) => e.fmt(f),
             StartError::Advertise(text, e) => {
                 let what = "Error setting server INFO with ClientAdvertise value of";
@@ -118,11 +123,13 @@ pub struct Server {
     options: RwLock<Arc<Options>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
+    accounts: Accounts,
+    authenticator: RwLock<Arc<Authenticator>>,
+    /// Checks hashed passwords.
+    pub hash_pool: Arc<HashPool>,
     /// TLS for clients and monitoring.
     tls: RwLock<Option<Arc<ServerTls>>>,
     tls_rate: Option<RateLimit>,
-    global: Arc<Account>,
-    system: Arc<Account>,
     clients: Mutex<BTreeMap<u64, Arc<ClientShared>>>,
     closed: Mutex<ClosedRing<Arc<ClosedClient>>>,
     next_cid: AtomicU64,
@@ -150,7 +157,8 @@ impl Server {
     /// A server that does not listen yet. The options' baseline is set and validated.
     ///
     /// # Errors
-    /// When the system gives no randomness for the server's keys, or certificates are unusable.
+    /// When the system gives no randomness for the server's keys, the configured system account does
+    /// not exist, or certificates are unusable.
     pub fn new(options: Arc<Options>, log: Arc<Logger>) -> Result<Arc<Server>, StartError> {
         let identity = ServerIdentity::from_seeds(seed()?, seed()?)
             .map_err(|e| io::Error::other(e.to_string()))?;
@@ -161,7 +169,15 @@ impl Server {
         };
         let rate = options.tls.as_ref().map_or(0, |tls| tls.connection_rate_limit);
         let reactors = std::thread::available_parallelism().map_or(1, usize::from);
-        let cache = !options.no_sublist_cache;
+        let random = u64::from_le_bytes(seed()?[..8].try_into().unwrap_or_default());
+        let accounts = Accounts::new(&options, random).map_err(StartError::Accounts)?;
+        let authenticator = {
+            let account = |name: Option<&str>| {
+                let found = name.and_then(|name| accounts.get(name));
+                found.unwrap_or_else(|| accounts.global()).clone()
+            };
+            Authenticator::new(&options, account, accounts.internal_user())
+        };
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -174,7 +190,7 @@ impl Server {
             host: options.host.clone(),
             port: 0,
             headers: settings.headers,
-            auth_required: settings.auth.required(),
+            auth_required: authenticator.required(),
             tls_required: tls.is_some() && !options.allow_non_tls,
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
@@ -183,7 +199,6 @@ impl Server {
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
-        let random = u64::from_le_bytes(seed()?[..8].try_into().unwrap_or_default());
         Ok(Arc::new(Server {
             log,
             identity,
@@ -198,10 +213,11 @@ impl Server {
             options: RwLock::new(options),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
+            accounts,
+            authenticator: RwLock::new(Arc::new(authenticator)),
+            hash_pool: Arc::default(),
             tls: RwLock::new(tls),
             tls_rate: RateLimit::new(rate),
-            global: Arc::new(Account::new(GLOBAL_ACCOUNT, AccountLimits::default(), cache)),
-            system: Arc::new(Account::new(SYSTEM_ACCOUNT, AccountLimits::default(), cache)),
             clients: Mutex::new(BTreeMap::new()),
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
@@ -271,6 +287,8 @@ impl Server {
         for (level, line) in std::iter::once(announced).chain(banner::client_listener(facts)) {
             self.log.at_level(level, format_args!("{line}"));
         }
+        self.hash_pool.start()?;
+        self.start_expiry()?;
         let slots = Arc::new(Slots::default());
         let mut reactors = Vec::new();
         for _ in 0..self.loads.len() {
@@ -301,6 +319,15 @@ impl Server {
             self.threads.lock().push(thread);
         }
         self.log.noticef(format_args!("{}", banner::READY));
+        Ok(())
+    }
+
+    /// Starts the thread that forgets answers of services which do not come.
+    fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
+        let server = self.clone();
+        let expiry = std::thread::Builder::new().name("responses".to_owned());
+        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        self.threads.lock().push(thread);
         Ok(())
     }
 
@@ -357,35 +384,39 @@ impl Server {
         self.info.read().clone()
     }
 
-    /// The account of connections that are in no other.
-    pub fn global_account(&self) -> &Arc<Account> {
-        &self.global
+    /// Decides who may connect.
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.read().clone()
     }
 
-    /// The system account.
-    pub fn system_account(&self) -> &Arc<Account> {
-        &self.system
+    /// The account of connections that are in no other.
+    pub fn global_account(&self) -> &Arc<Account> {
+        self.accounts.global()
+    }
+
+    /// The system account, unless there is none.
+    pub fn system_account(&self) -> Option<&Arc<Account>> {
+        self.accounts.system()
     }
 
     /// The system account's name, empty if there is none.
     pub fn system_account_name(&self) -> String {
-        if self.options().no_system_account { String::new() } else { self.system.name.clone() }
+        self.system_account().map_or(String::new(), |a| a.name.clone())
     }
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        let system = (!self.options().no_system_account).then(|| self.system.clone());
-        std::iter::once(self.global.clone()).chain(system).collect()
+        self.accounts.all().cloned().collect()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts().into_iter().find(|a| a.name == name)
+        self.accounts.get(name).cloned()
     }
 
     /// Whether that is the system account.
     pub fn is_system_account(&self, account: &Account) -> bool {
-        account.id == self.system.id
+        self.accounts.system().is_some_and(|system| system.id == account.id)
     }
 
     /// Where clients connect to.
@@ -424,6 +455,19 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// A challenge for a connection to sign. Without randomness from the system it is empty, which
+    /// no signature matches.
+    pub fn nonce(&self) -> String {
+        let mut bytes = [0; NONCE_SEED_BYTES];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => nonce(bytes),
+            Err(e) => {
+                self.log.errorf(format_args!("No randomness for a nonce: {e}"));
+                String::new()
+            }
+        }
     }
 
     /// Appends the INFO line for a client; `edit` changes what it says.
@@ -560,6 +604,8 @@ impl Server {
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
         self.close_monitoring();
+        self.hash_pool.stop();
+        self.accounts.expiry().end();
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::Shutdown);
         }

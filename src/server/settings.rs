@@ -1,51 +1,12 @@
 //! What the connections need of the options, in the form in which they use it.
 
-use crate::client::ConnectOptions;
 use crate::config::options::Options;
 use crate::config::options::listen::WriteTimeout;
-use crate::config::secret::Secret;
 use std::time::Duration;
-
-/// How clients authenticate.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Auth {
-    /// Everybody may connect.
-    None,
-    /// One token.
-    Token(Secret),
-    /// One user.
-    User {
-        /// The name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-}
-
-impl Auth {
-    /// Whether a CONNECT must carry credentials.
-    pub fn required(&self) -> bool {
-        *self != Auth::None
-    }
-
-    /// Whether these credentials are right. The time it takes does not tell how far they match.
-    pub fn allows(&self, o: &ConnectOptions) -> bool {
-        match self {
-            Auth::None => true,
-            Auth::Token(token) => token.matches(o.auth_token.as_bytes()),
-            Auth::User { user, password } => {
-                let known = Secret::new(user.as_str()).matches(o.user.as_bytes());
-                password.matches(o.pass.as_bytes()) & known
-            }
-        }
-    }
-}
 
 /// The options as the connections use them; replaced as a whole by a reload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How clients authenticate.
-    pub auth: Auth,
     /// Time a client has to authenticate, in milliseconds.
     pub auth_timeout_ms: u64,
     /// Longest argument of a control line in bytes.
@@ -91,15 +52,7 @@ fn millis(d: Duration) -> u64 {
 impl Settings {
     /// From options whose baseline is set.
     pub fn from_options(o: &Options) -> Settings {
-        let auth = if !o.username.is_empty() || !o.password.is_empty() {
-            Auth::User { user: o.username.clone(), password: o.password.clone() }
-        } else if !o.authorization.is_empty() {
-            Auth::Token(o.authorization.clone())
-        } else {
-            Auth::None
-        };
         Settings {
-            auth,
             auth_timeout_ms: millis(o.auth_timeout),
             max_control_line: u32::try_from(o.max_control_line).unwrap_or(0),
             max_payload: i64::from(o.max_payload),

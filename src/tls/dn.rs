@@ -194,7 +194,7 @@ fn text(value: &Any<'_>) -> Option<String> {
         }
         // The sets of this ancient kind are not told apart; the reference reads Latin 1.
         Tag::T61String => Some(value.data.iter().map(|b| char::from(*b)).collect()),
-        Tag::BmpString if value.data.len() % 2 == 0 => utf16(value.data),
+        Tag::BmpString if value.data.len().is_multiple_of(2) => utf16(value.data),
         _ => None,
     }
 }
@@ -320,59 +320,77 @@ fn push_escaped(out: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509_parser::certificate::X509Certificate;
     use x509_parser::prelude::FromDer;
 
     fn parsed(name: &str) -> DistinguishedName {
         DistinguishedName::parse(name).unwrap_or_else(|| panic!("{name:?} is no name"))
     }
 
-    /// A certificate whose subject has these attributes, each in a part of its own.
-    fn with_subject(attributes: &[(&[u64], &str)]) -> Vec<u8> {
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        for (oid, value) in attributes {
-            let kind = rcgen::DnType::CustomDnType(oid.to_vec());
-            params.distinguished_name.push(kind, *value);
-        }
-        let key = rcgen::KeyPair::generate().unwrap();
-        params.self_signed(&key).unwrap().der().to_vec()
+    const CN: &[u8] = &[0x55, 4, 3];
+    const C: &[u8] = &[0x55, 4, 6];
+    const O: &[u8] = &[0x55, 4, 10];
+    const OU: &[u8] = &[0x55, 4, 11];
+    const DC: &[u8] = &[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19];
+    const EMAIL: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
+
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut out = vec![tag, u8::try_from(content.len()).ok().filter(|n| *n < 128).unwrap()];
+        out.extend_from_slice(content);
+        out
     }
 
-    const CN: &[u64] = &[2, 5, 4, 3];
-    const C: &[u64] = &[2, 5, 4, 6];
-    const O: &[u64] = &[2, 5, 4, 10];
-    const OU: &[u64] = &[2, 5, 4, 11];
-    const DC: &[u64] = &[0, 9, 2342, 19_200_300, 100, 1, 25];
-    const EMAIL: &[u64] = &[1, 2, 840, 113_549, 1, 9, 1];
+    /// A subject of parts, each of attributes.
+    fn subject(parts: &[&[(&[u8], &str)]]) -> Vec<u8> {
+        let attribute = |(oid, value): &(&[u8], &str)| {
+            der(0x30, &[der(0x06, oid), der(0x0c, value.as_bytes())].concat())
+        };
+        let part = |attributes: &&[(&[u8], &str)]| {
+            der(0x31, &attributes.iter().map(attribute).collect::<Vec<_>>().concat())
+        };
+        der(0x30, &parts.iter().map(part).collect::<Vec<_>>().concat())
+    }
 
     #[test]
     fn subjects_are_printed_in_the_fixed_order() {
-        let der = with_subject(&[(CN, "*.server"), (OU, "a+b"), (C, "US"), (DC, "x"), (O, " o ")]);
-        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
-        let subject = certificate.subject();
-        assert_eq!(regrouped(subject), r"CN=*.server,OU=a\+b,O=\ o\ ,C=US");
+        let made = subject(&[
+            &[(CN, "*.server")],
+            &[(OU, "a+b")],
+            &[(C, "US")],
+            &[(DC, "x")],
+            &[(O, " o ")],
+        ]);
+        let (_, name) = X509Name::from_der(&made).unwrap();
+        assert_eq!(regrouped(&name), r"CN=*.server,OU=a\+b,O=\ o\ ,C=US");
         assert_eq!(
-            regrouped_with_domain_components(subject).unwrap(),
+            regrouped_with_domain_components(&name).unwrap(),
             r"CN=*.server,OU=a\+b,O=\ o\ ,C=US,DC=x"
         );
         assert_eq!(
-            shown(subject),
+            shown(&name),
             r"CN=*.server,OU=a\+b,O=\ o\ ,C=US,0.9.2342.19200300.100.1.25=#130178"
         );
-        let der = with_subject(&[(CN, "#x"), (EMAIL, "a@b")]);
-        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
-        assert_eq!(regrouped(certificate.subject()), r"CN=\#x");
-        assert!(regrouped_with_domain_components(certificate.subject()).is_none());
-        assert_eq!(shown(certificate.subject()), r"CN=\#x,1.2.840.113549.1.9.1=#0c03614062");
-        assert_eq!(DistinguishedName::from_subject(certificate.subject()), None);
+        let made = subject(&[&[(CN, "#x")], &[(EMAIL, "a@b")]]);
+        let (_, name) = X509Name::from_der(&made).unwrap();
+        assert_eq!(regrouped(&name), r"CN=\#x");
+        assert!(regrouped_with_domain_components(&name).is_none());
+        assert_eq!(shown(&name), r"CN=\#x,1.2.840.113549.1.9.1=#0c03614062");
+        assert_eq!(DistinguishedName::from_subject(&name), None);
+    }
+
+    #[test]
+    fn several_values_are_joined_and_the_last_common_name_counts() {
+        let made = subject(&[&[(OU, "b"), (OU, "a")], &[(CN, "first")], &[(CN, "last")]]);
+        let (_, name) = X509Name::from_der(&made).unwrap();
+        assert_eq!(regrouped(&name), "CN=last,OU=b+OU=a");
+        let full = DistinguishedName::from_subject(&name).unwrap();
+        assert!(full.equals(&parsed("CN=last,CN=first,OU=a+OU=b")));
     }
 
     #[test]
     fn a_subject_matches_its_parts_from_the_last_to_the_first() {
-        let der = with_subject(&[(DC, "com"), (DC, "example"), (O, "x"), (CN, "Jim")]);
-        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
-        let name = DistinguishedName::from_subject(certificate.subject()).unwrap();
+        let made = subject(&[&[(DC, "com")], &[(DC, "example")], &[(O, "x")], &[(CN, "Jim")]]);
+        let (_, name) = X509Name::from_der(&made).unwrap();
+        let name = DistinguishedName::from_subject(&name).unwrap();
         let equal = ["CN=Jim,O=x,DC=example,DC=com", "cn=Jim, o = x ,dc=example, dc=com"];
         for text in equal {
             assert!(name.equals(&parsed(text)), "{text}");

@@ -13,13 +13,13 @@ fn expect(client: &mut Wire, times: usize) {
 
 #[test]
 fn at_most_max_messages_are_delivered() {
-    let server = Server::start("debug: true\nhttp: \"127.0.0.1:-1\"");
+    let server = Server::start("debug: true\ntrace: true\nhttp: \"127.0.0.1:-1\"");
     let mut client = server.client("");
     client.send("SUB foo 1\r\nUNSUB 1 3\r\n");
     publish(&mut client, 10);
     expect(&mut client, 3);
-    server.wait_for_log("Deferring actual UNSUB(foo): 3 max, 0 received");
     server.wait_for_log("Auto-unsubscribe limit of 3 reached for sid '1'");
+    server.wait_for_log("<-> [DELSUB 1]");
     assert_eq!(server.monitor("/subsz")["num_subscriptions"], 0);
     // The id can be used again.
     client.send("SUB foo 1\r\n");

@@ -304,11 +304,15 @@ fn info_from_a_client_is_read_and_ignored() {
     let mut client = server.connect();
     client.send("INFO {}\r\nINFO{\"server_id\":\"x\",\"what\":[1]}\r\nINFO null\r\nPING\r\n");
     client.expect("PONG\r\n");
-    for bad in ["INFO x\r\n", "INFO\r\n", "INFO [1]\r\n", "INFO 5\r\n"] {
+    for bad in ["INFO x\r\n", "INFO\r\n", "INFO [1]\r\n", "INFO 5\r\n", "INFO {} x\r\n"] {
         let mut client = server.connect();
         client.send(bad);
         client.expect_close();
     }
+    let mut client = server.connect();
+    client.send("INFO {\"PORT\":\"x\"}\r\n");
+    client.expect_close();
+    server.wait_for_log("json: cannot unmarshal string into Go struct field Info.port of type int");
     server.wait_for_log("Client connection closed: Protocol Violation");
 }
 

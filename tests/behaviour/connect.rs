@@ -16,7 +16,8 @@ fn absent_options_keep_their_defaults() {
 fn names_of_options_match_in_any_case_and_unknown_ones_are_ignored() {
     let server = Server::start("");
     let mut client = server.connect();
-    client.send("CONNECT {\"VERBOSE\":false,\"Pedantic\":false,\"new\":{\"a\":[1]},\"x\":null}\r\n");
+    client
+        .send("CONNECT {\"VERBOSE\":false,\"Pedantic\":false,\"new\":{\"a\":[1]},\"x\":null}\r\n");
     client.send("PUB a.* 0\r\n\r\nPING\r\n");
     client.expect("PONG\r\n");
 }
@@ -51,12 +52,24 @@ fn malformed_options_close_without_an_error_line() {
         "{\"protocol\":1.5}",
         "{} x",
         "{\"verbose\":true}}",
+        "{\"import\":5}",
+        "{\"remote_account\":5}",
     ] {
         let mut client = server.connect();
         client.send(format!("CONNECT {json}\r\nPING\r\n"));
         client.expect_close();
     }
     server.wait_for_log("Client connection closed: Protocol Violation");
+    for log in [
+        "invalid character 'x' looking for beginning of value",
+        "unexpected end of JSON input",
+        "invalid character '}' after top-level value",
+        "json: cannot unmarshal array into Go value of type server.ClientOpts",
+        "json: cannot unmarshal number into Go struct field ClientOpts.verbose of type bool",
+        "json: cannot unmarshal number 1.5 into Go struct field ClientOpts.protocol of type int",
+    ] {
+        server.wait_for_log(&format!(" - {log}"));
+    }
 }
 
 #[test]
@@ -116,9 +129,7 @@ fn a_second_connect_drops_the_subscriptions_and_keeps_other_options() {
     // Not verbose as before, headers and no responders as before.
     client.send("SUB rep 2\r\nPUB foo rep 2\r\nok\r\n");
     let n = 32 + "foo".len();
-    client.expect(format!(
-        "HMSG rep 2 {n} {n}\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\n"
-    ));
+    client.expect(format!("HMSG rep 2 {n} {n}\r\nNATS/1.0 503\r\nNats-Subject: foo\r\n\r\n\r\n"));
     client.send("PUB foo..a 2\r\nok\r\n");
     client.expect_error("Invalid Publish Subject");
 }

@@ -13,10 +13,8 @@ fn connections_without_descriptors_wait_and_are_served_later() {
     let mut waiting: Vec<TcpStream> =
         (0..80).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     let line = server.wait_for_log("Temporary Client Accept Error(");
-    let text = format!(
-        "(accept tcp {}: accept4: too many open files), sleeping 10ms",
-        server.address()
-    );
+    let text =
+        format!("(accept tcp {}: accept4: too many open files), sleeping 10ms", server.address());
     assert!(line.contains(&text), "{line}");
     // Who is connected is served as ever.
     sub.send("PUB foo 2\r\nok\r\n");
@@ -48,12 +46,14 @@ fn failing_to_accept_pauses_longer_and_longer_up_to_a_second() {
     server.signal("TERM");
     server.wait_for_exit();
     let errors = server.log_lines().iter().filter(|l| l.contains("Accept Error")).count();
-    assert!(errors <= doubling.len() + 2, "{errors}");
+    assert!(errors <= doubling.len() + 5, "{errors}");
     drop(held);
 }
 
 #[test]
 fn a_thousand_connections_are_served_with_little_memory() {
+    // This process needs as many descriptors as the server.
+    nats_server::process::limits::raise_open_files().unwrap();
     let server = Server::start("");
     server.client("");
     let before = server.resident_bytes();

@@ -86,7 +86,8 @@ fn messages_and_bytes_are_counted() {
     sub.send("SUB foo 1\r\nSUB foo 2\r\n");
     sub.expect_nothing();
     let mut publisher = server.client("\"headers\":true");
-    publisher.send("PUB foo 5\r\nhello\r\nHPUB foo 12 14\r\nNATS/1.0\r\n\r\nok\r\nPUB x 3\r\nxxx\r\n");
+    publisher
+        .send("PUB foo 5\r\nhello\r\nHPUB foo 12 14\r\nNATS/1.0\r\n\r\nok\r\nPUB x 3\r\nxxx\r\n");
     publisher.send("PUB _GR_.x 4\r\nxxxx\r\n");
     publisher.sync();
     sub.sync();

@@ -89,14 +89,8 @@ fn clients_are_closed_one_after_the_other() {
 #[test]
 fn invalid_periods_keep_the_server_from_starting() {
     for (config, text) in [
-        (
-            "lame_duck_duration: \"20s\"",
-            "invalid lame_duck_duration of 20s, minimum is 30 seconds",
-        ),
-        (
-            "lame_duck_grace_period: \"-1s\"",
-            "invalid lame_duck_grace_period, needs to be positive",
-        ),
+        ("lame_duck_duration: \"20s\"", "invalid lame_duck_duration of 20s, minimum is 30 seconds"),
+        ("lame_duck_grace_period: \"-1s\"", "invalid lame_duck_grace_period, needs to be positive"),
         (
             "lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"30s\"",
             "lame duck grace period (30s) should be strictly lower than lame duck duration (30s)",

@@ -20,7 +20,9 @@ fn labels_have_address_and_id_and_after_connect_who_it_is() {
     let address = client.stream.local_addr().unwrap();
     let line = server.wait_for_log("Client connection created");
     assert!(line.ends_with(&format!("{address} - cid:{id} - Client connection created")), "{line}");
-    client.send("CONNECT {\"version\":\"1.0.0\",\"lang\":\"go\",\"name\":\"test\",\"user\":\"joe\"}\r\n");
+    client.send(
+        "CONNECT {\"version\":\"1.0.0\",\"lang\":\"go\",\"name\":\"test\",\"user\":\"joe\"}\r\n",
+    );
     client.expect("+OK\r\n");
     drop(client);
     let line = server.wait_for_log("Client connection closed");
@@ -60,7 +62,9 @@ fn operations_are_traced_with_their_arguments() {
     client.send("CONNECT {\"verbose\":true,\"headers\":true,\"pedantic\":false}\r\n");
     client.send("SUB foo.* 1\r\nPUB foo.a  reply 5 \r\nhello\r\nUNSUB 1\r\n");
     client.send("HPUB bar 12 14\r\nNATS/1.0\r\n\r\nok\r\nPONG\r\nPUB bar 0\r\n\r\nPING\r\n");
-    client.expect("+OK\r\n+OK\r\n+OK\r\nMSG foo.a 1 reply 5\r\nhello\r\n+OK\r\n+OK\r\n+OK\r\nPONG\r\n");
+    client.expect(
+        "+OK\r\n+OK\r\n+OK\r\nMSG foo.a 1 reply 5\r\nhello\r\n+OK\r\n+OK\r\n+OK\r\nPONG\r\n",
+    );
     server.wait_for_log("->> [PONG]");
     assert_eq!(
         traced(&server, "<<- "),
@@ -92,6 +96,31 @@ fn operations_are_traced_with_their_arguments() {
         ]
     );
     assert_eq!(traced(&server, "<-> "), ["[DELSUB 1]"]);
+}
+
+#[test]
+fn subscriptions_that_end_with_their_connection_are_traced() {
+    let server = Server::start("trace: true");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nSUB bar 2\r\n");
+    client.expect_nothing();
+    // A second CONNECT drops them, and so does the end of the connection.
+    client.send("CONNECT {}\r\nSUB foo 3\r\n");
+    client.expect_nothing();
+    server.wait_for_log("<-> [DELSUB 1]");
+    server.wait_for_log("<-> [DELSUB 2]");
+    drop(client);
+    server.wait_for_log("<-> [DELSUB 3]");
+}
+
+#[test]
+fn sizes_are_traced_as_they_were_sent() {
+    let server = Server::start("trace: true");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nPUB foo 005\r\nhello\r\n");
+    client.expect("MSG foo 1 005\r\nhello\r\n");
+    server.wait_for_log("<<- [PUB foo 005]");
+    server.wait_for_log("->> [MSG foo 1 005]");
 }
 
 #[test]
@@ -141,7 +170,8 @@ fn long_payloads_are_traced_up_to_a_length() {
 fn only_headers_are_traced_when_so_configured() {
     let server = Server::start("trace: true\ntrace_headers: true");
     let mut client = server.client("\"headers\":true");
-    client.send("PUB foo 5\r\nplain\r\nHPUB foo 20 24\r\nNATS/1.0\r\nFoo: 1\r\n\r\nbody\r\nPING\r\n");
+    client
+        .send("PUB foo 5\r\nplain\r\nHPUB foo 20 24\r\nNATS/1.0\r\nFoo: 1\r\n\r\nbody\r\nPING\r\n");
     client.expect("PONG\r\n");
     server.wait_for_log(r#"<<- MSG_PAYLOAD: ["NATS/1.0\r\nFoo: 1"]"#);
     let log = server.log_lines().join("\n");

@@ -7,10 +7,9 @@ const USER: &str = "authorization { user: derek, password: foobar }\ndebug: true
 
 #[test]
 fn the_right_credentials_are_let_in() {
-    for (config, right) in [
-        (TOKEN, "\"auth_token\":\"s3cret\""),
-        (USER, "\"user\":\"derek\",\"pass\":\"foobar\""),
-    ] {
+    for (config, right) in
+        [(TOKEN, "\"auth_token\":\"s3cret\""), (USER, "\"user\":\"derek\",\"pass\":\"foobar\"")]
+    {
         let server = Server::start(config);
         let mut client = server.connect();
         client.send(format!("CONNECT {{{right}}}\r\nSUB foo 1\r\nPUB foo 2\r\nok\r\n"));

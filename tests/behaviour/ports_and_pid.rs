@@ -57,10 +57,7 @@ fn a_pid_file_that_cannot_be_written_is_fatal() {
 #[test]
 fn the_ports_file_lists_the_listeners_and_goes() {
     let dir = tempfile::tempdir().unwrap();
-    let config = format!(
-        "ports_file_dir: \"{}\"\nhttp: \"127.0.0.1:-1\"",
-        dir.path().display()
-    );
+    let config = format!("ports_file_dir: \"{}\"\nhttp: \"127.0.0.1:-1\"", dir.path().display());
     let mut server = Server::start(&config);
     let path: PathBuf = dir.path().join(format!("nats-server_{}.ports", server.pid()));
     let text = wait_until("the ports file", || {

@@ -3,8 +3,7 @@
 use crate::support::{Server, Wire};
 use serde_json::Value;
 
-const CONNECT: &str =
-    "CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1}\r\nPING\r\n";
+const CONNECT: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1}\r\nPING\r\n";
 
 fn server() -> Server {
     Server::start("proxy_protocol: true\ndebug: true\nhttp: \"127.0.0.1:-1\"")
@@ -88,10 +87,9 @@ fn version_2_gives_the_address_of_the_client() {
 #[test]
 fn checks_by_the_proxy_itself_keep_the_address_of_the_socket() {
     let server = server();
-    let headers =
-        [v2(0x20, 0x00, b""), v2(0x20, 0x11, &ipv4()), v2(0x21, 0x01, &[1, 2, 3]), {
-            b"PROXY UNKNOWN whatever it says\r\n".to_vec()
-        }];
+    let headers = [v2(0x20, 0x00, b""), v2(0x20, 0x11, &ipv4()), v2(0x21, 0x01, &[1, 2, 3]), {
+        b"PROXY UNKNOWN whatever it says\r\n".to_vec()
+    }];
     for header in headers {
         assert_eq!(connected(&server, &header).1["client_ip"], "127.0.0.1");
     }
@@ -136,14 +134,8 @@ fn bad_headers_close_without_an_error_line_and_are_logged() {
     let short6 = v2(0x21, 0x21, &[1; 20]);
     let cases: [(&[u8], &str); 14] = [
         (b"PROXY TCP4 1.2.3.4\r\n", "invalid PROXY protocol header: invalid v1 format"),
-        (
-            b"PROXY TCP4 x 10.0.0.1 1 2\r\n",
-            "invalid PROXY protocol header: invalid address",
-        ),
-        (
-            b"PROXY TCP4 ::1 ::2 1 2\r\n",
-            "invalid PROXY protocol header: TCP4 with IPv6 address",
-        ),
+        (b"PROXY TCP4 x 10.0.0.1 1 2\r\n", "invalid PROXY protocol header: invalid address"),
+        (b"PROXY TCP4 ::1 ::2 1 2\r\n", "invalid PROXY protocol header: TCP4 with IPv6 address"),
         (
             b"PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
             "invalid PROXY protocol header: TCP6 with IPv4 address",
@@ -155,14 +147,8 @@ fn bad_headers_close_without_an_error_line_and_are_logged() {
         (b"PROXY TCP4 1.2.3.4 1.2.3.4 x 2\r\n", "invalid source port: "),
         (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 70000\r\n", "invalid dest port: "),
         (long.as_bytes(), "invalid PROXY protocol header: v1 line too long"),
-        (
-            b"\r\n\r\n\0\r\nQUIX\n\x21\x11\0\0",
-            "invalid PROXY protocol header: invalid signature",
-        ),
-        (
-            b"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\0",
-            "invalid PROXY protocol header: invalid version 0x",
-        ),
+        (b"\r\n\r\n\0\r\nQUIX\n\x21\x11\0\0", "invalid PROXY protocol header: invalid signature"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\0", "invalid PROXY protocol header: invalid version 0x"),
         (b"\r\n\r\n\0\r\nQUIT\n\x2f\x11\0\0", "unknown PROXY protocol command: 0x0f"),
         (
             b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\0",
@@ -195,7 +181,9 @@ fn a_peer_that_closes_within_the_header_is_logged() {
         let local = client.stream.local_addr().unwrap();
         client.send(bytes);
         drop(client);
-        server.wait_for_log(&format!("Error reading PROXY protocol header from {local}: failed to read"));
+        server.wait_for_log(&format!(
+            "Error reading PROXY protocol header from {local}: failed to read"
+        ));
     }
 }
 

@@ -95,3 +95,12 @@ fn a_taken_port_is_fatal() {
     // The first one was not disturbed.
     first.client("");
 }
+
+#[test]
+fn a_listener_that_cannot_be_opened_is_fatal() {
+    for config in ["listen: \"x.x.x.x:-1\"", "listen: \"127.0.0.1:-1\"\nhttp: \"x.x.x.x:-1\""] {
+        let (code, output) = Server::launch(Some(config), &[]).wait_for_exit();
+        assert_eq!(code, Some(1), "{output}");
+        assert!(!output.contains("Server is ready"), "{output}");
+    }
+}

@@ -188,9 +188,8 @@ fn reserved_subjects_are_refused_and_dropped() {
     }
     for reply in ["_R_.x", "_R_.", "$JS.ACK.x", "_GR_.x"] {
         client.send(format!("PUB foo {reply} 2\r\nno\r\n"));
-        client.expect_error(&format!(
-            "Permissions Violation for Publish with Reply of \"{reply}\""
-        ));
+        client
+            .expect_error(&format!("Permissions Violation for Publish with Reply of \"{reply}\""));
         server.wait_for_log(&format!("Publish Violation - Reply \"{reply}\""));
     }
     all.expect_nothing();

@@ -8,7 +8,7 @@ use super::state::ConsumerState;
 use crate::config::{ConsumerConfig, ConsumerMeta};
 use crate::disk::{self, Durability, SharedDisk};
 use crate::error::{StoreError, StoreResult};
-use crate::filestore::encryption::{AssetKey, EncryptionConfig, EncryptionError, FillRandom};
+use crate::filestore::encryption::{AssetKey, EncryptionConfig, EncryptionError};
 use crate::filestore::record::NamedHash;
 use crate::gojson;
 use crate::time::DateTime;
@@ -23,6 +23,9 @@ const STATE: &str = "o.dat";
 /// Holds the state while keys are being changed.
 const STATE_SIDE: &str = "o.dat.new";
 
+/// Fills a buffer with randomness.
+pub type RandomSource = Box<dyn FnMut(&mut [u8]) + Send>;
+
 /// Where and how a consumer's files are kept.
 pub struct ConsumerDirectory {
     /// The file system.
@@ -36,7 +39,7 @@ pub struct ConsumerDirectory {
     /// The operator's keys, if files are to be encrypted.
     pub encryption: Option<EncryptionConfig>,
     /// Where nonces and seeds come from.
-    pub random: FillRandom,
+    pub random: RandomSource,
 }
 
 impl fmt::Debug for ConsumerDirectory {

@@ -65,7 +65,25 @@ enum NameChange {
     Rename(PathBuf, PathBuf),
 }
 
+fn moved(path: &mut PathBuf, from: &Path, to: &Path) {
+    if let Ok(rest) = path.strip_prefix(from)
+        && !rest.as_os_str().is_empty()
+    {
+        *path = to.join(rest);
+    }
+}
+
 impl NameChange {
+    fn moved(&mut self, from: &Path, to: &Path) {
+        match self {
+            NameChange::Link(path, _) | NameChange::Unlink(path) => moved(path, from, to),
+            NameChange::Rename(old, new) => {
+                moved(old, from, to);
+                moved(new, from, to);
+            }
+        }
+    }
+
     /// The directory whose sync makes the change durable. A rename across directories counts for
     /// its target, as journalling file systems do it in one transaction.
     fn dir(&self) -> &Path {
@@ -608,7 +626,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = locked(&self.state);
-        if !state.names.contains_key(dir) {
+        if dir.parent().is_some() && !state.names.contains_key(dir) {
             state.read_call()?;
             return Err(not_found());
         }
@@ -618,6 +636,10 @@ impl Disk for SimDisk {
         for change in journal {
             if change.dir() == dir {
                 apply_name(&mut state.durable_names, &change);
+                if let NameChange::Rename(from, to) = &change {
+                    // What waits in a directory that is renamed goes along with it.
+                    state.journal.iter_mut().for_each(|waiting| waiting.moved(from, to));
+                }
             } else {
                 state.journal.push(change);
             }

@@ -226,12 +226,16 @@ pub struct Salvaged {
     pub data: Vec<u8>,
     /// What was wrong; `None` when the block is whole.
     pub damage: Option<CompressionError>,
+    /// The length the content should have by what the block says, 0 when that is not readable.
+    pub stated: u64,
 }
 
 /// The original bytes of a block in compressed form, as far as they can be had: chunks before
 /// damage are kept. `max_len` bounds what is made of lying lengths.
 pub fn decompress_block(data: &[u8], max_len: usize) -> Salvaged {
-    let mut salvaged = Salvaged { data: Vec::new(), damage: None };
+    let mut rest = data.get(BLOCK_MAGIC.len() + 1..).unwrap_or_default();
+    let stated = take_uvarint(&mut rest).unwrap_or(0);
+    let mut salvaged = Salvaged { data: Vec::new(), damage: None, stated };
     salvaged.damage = decompress_into(data, max_len, &mut salvaged.data).err();
     salvaged
 }

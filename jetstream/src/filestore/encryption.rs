@@ -26,7 +26,7 @@ const SEED_LEN: usize = 32;
 const MIN_KEY_FILE_LEN: usize = 64;
 
 /// Fills a buffer with bytes nobody can guess. The store never draws randomness itself.
-pub type FillRandom = Box<dyn FnMut(&mut [u8]) + Send>;
+pub type FillRandom<'a> = &'a mut dyn FnMut(&mut [u8]);
 
 /// The ciphers of `jetstream { cipher: ... }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,7 +140,7 @@ impl EncryptionConfig {
     }
 
     /// Makes a new seed for the asset `context`, and its key file.
-    pub fn generate(&self, context: &str, fill: &mut FillRandom) -> (AssetKey, Vec<u8>) {
+    pub fn generate(&self, context: &str, fill: FillRandom<'_>) -> (AssetKey, Vec<u8>) {
         let mut seed = [0u8; SEED_LEN];
         fill(&mut seed);
         let mut nonce = vec![0u8; self.cipher.nonce_len()];
@@ -149,6 +149,27 @@ impl EncryptionConfig {
         let mut file = nonce.clone();
         file.extend_from_slice(&sealed);
         (AssetKey { cipher: self.cipher, seed, nonce }, file)
+    }
+
+    /// A key file for the seed of `old`, sealed as new ones are. With the same cipher the nonce
+    /// stays too, and with it a block's keystream: only the key file has to be replaced.
+    pub fn reseal(
+        &self,
+        context: &str,
+        old: &AssetKey,
+        fill: FillRandom<'_>,
+    ) -> (AssetKey, Vec<u8>) {
+        let nonce = if old.cipher == self.cipher {
+            old.nonce.clone()
+        } else {
+            let mut nonce = vec![0u8; self.cipher.nonce_len()];
+            fill(&mut nonce);
+            nonce
+        };
+        let sealed = seal(self.cipher, &self.current.derive(context), &nonce, &old.seed);
+        let mut file = nonce.clone();
+        file.extend_from_slice(&sealed);
+        (AssetKey { cipher: self.cipher, seed: old.seed, nonce }, file)
     }
 
     /// Opens a key file. The second value tells whether it must be replaced because it is of
@@ -197,7 +218,7 @@ impl fmt::Debug for AssetKey {
 
 impl AssetKey {
     /// The sealed form of a small file: a fresh nonce, then the sealed content.
-    pub fn seal(&self, plain: &[u8], fill: &mut FillRandom) -> Vec<u8> {
+    pub fn seal(&self, plain: &[u8], fill: FillRandom<'_>) -> Vec<u8> {
         let mut out = vec![0u8; self.cipher.nonce_len()];
         fill(&mut out);
         let sealed = seal(self.cipher, &self.seed, &out, plain);
@@ -262,14 +283,14 @@ fn open(cipher: Cipher, key: &[u8; 32], nonce: &[u8], sealed: &[u8]) -> Option<V
 mod tests {
     use super::*;
 
-    fn counting() -> FillRandom {
+    fn counting() -> impl FnMut(&mut [u8]) {
         let mut next = 0u8;
-        Box::new(move |bytes| {
+        move |bytes: &mut [u8]| {
             for byte in bytes {
                 *byte = next;
                 next = next.wrapping_add(1);
             }
-        })
+        }
     }
 
     #[test]

@@ -530,9 +530,9 @@ mod tests {
     #[test]
     fn tls_flags_replace_the_file_or_turn_tls_off() {
         let directory = tempfile::tempdir().unwrap();
-        let pem = |kind: &str| format!("-----BEGIN {kind}-----\nAQID\n-----END {kind}-----\n");
-        let cert = file(&directory, "cert.pem", &pem("CERTIFICATE"));
-        let key = file(&directory, "key.pem", &pem("PRIVATE KEY"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let cert = file(&directory, "cert.pem", &made.cert.pem());
+        let key = file(&directory, "key.pem", &made.signing_key.serialize_pem());
         let path = file(&directory, "a.conf", "tls { timeout: 3 }\n");
         assert!(options(&["-c", &path]).tls.is_some());
         assert!(options(&["-c", &path, "-tls=false", "-tlsverify"]).tls.is_none());

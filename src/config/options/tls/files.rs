@@ -1,9 +1,10 @@
-//! The files a `tls {}` block names: read once, when the configuration is, and checked as far as
-//! that takes no cryptography.
+//! The files a `tls {}` block names: read once, when the configuration is, and checked: what cannot
+//! be used is an error of the configuration.
 
 use super::{CertificatePair, TlsOptions};
 use crate::config::environment::{self, Environment};
 use crate::config::secret::Secret;
+use crate::tls::certificates;
 use data_encoding::BASE64;
 
 /// Reads certificates, keys and authorities.
@@ -54,6 +55,7 @@ fn read_pair(environment: &dyn Environment, pair: &mut CertificatePair) -> Resul
     let key = environment::read(environment, &pair.key_file)?;
     check_chain(&block_types(&pair.chain))?;
     check_key(&block_types(&key))?;
+    certificates::load(&pair.chain, &key)?;
     pair.key = Secret::new(String::from_utf8_lossy(&key));
     Ok(())
 }

@@ -1,18 +1,33 @@
 //! Accounts: the routing domains. Each has its own subscriptions, limits and counters.
 
-use crate::subscription::Subscription;
+pub mod expiry;
+mod imports;
+mod mappings;
+mod registry;
+pub mod responses;
+
+pub use imports::{ServiceExport, ServiceImport, StreamImport};
+pub use mappings::{Mapped, Mappings};
+pub use registry::Accounts;
+pub use responses::Responses;
+
+use crate::subscription::{Destination, Subscription};
 use ::sublist::Sublist;
+use expiry::Expiry;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 /// Name of the account that connections belong to unless they are told otherwise.
 pub const GLOBAL_ACCOUNT: &str = "$G";
 /// Name of the default system account.
 pub const SYSTEM_ACCOUNT: &str = "$SYS";
+
+/// Time between two log lines about connections of an account with too many subscriptions.
+const MAX_SUBSCRIPTIONS_LOG_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Limits of an account; -1 means unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +38,18 @@ pub struct AccountLimits {
     pub max_payload: i64,
     /// Client connections.
     pub max_connections: i64,
+    /// Leafnode connections.
+    pub max_leafnodes: i64,
 }
 
 impl Default for AccountLimits {
     fn default() -> Self {
-        AccountLimits { max_subscriptions: -1, max_payload: -1, max_connections: -1 }
+        AccountLimits {
+            max_subscriptions: -1,
+            max_payload: -1,
+            max_connections: -1,
+            max_leafnodes: -1,
+        }
     }
 }
 
@@ -89,12 +111,19 @@ pub struct Account {
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
-    /// When it was last logged that a connection has too many subscriptions.
+    /// Streams of other accounts.
+    stream_imports: OnceLock<Box<[Arc<StreamImport>]>>,
+    /// Answers that its services owe to other accounts, once there was a request.
+    responses: OnceLock<Arc<Responses>>,
+    expiry: Arc<Expiry>,
+    has_mappings: AtomicBool,
+    mappings: RwLock<Option<Arc<Mappings>>>,
+    /// When a connection with too many subscriptions was last logged.
     subscription_limit_logged: Mutex<Option<Instant>>,
 }
 
-/// A connection with too many subscriptions is logged once in this time for all of an account.
-const LIMIT_LOG_INTERVAL: Duration = Duration::from_secs(2);
+/// Characters of generated names.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 
@@ -110,6 +139,11 @@ impl Account {
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
+            stream_imports: OnceLock::new(),
+            responses: OnceLock::new(),
+            expiry: Arc::default(),
+            has_mappings: AtomicBool::new(false),
+            mappings: RwLock::new(None),
             subscription_limit_logged: Mutex::new(None),
         }
     }
@@ -139,15 +173,58 @@ impl Account {
         self.clients.lock().remove(&cid);
     }
 
-    /// Whether it is to be logged that a connection has too many subscriptions: at most every two
-    /// seconds (spec 01 §7.1).
+    /// Streams of other accounts that its subscriptions get messages of.
+    pub fn stream_imports(&self) -> &[Arc<StreamImport>] {
+        self.stream_imports.get().map_or(&[][..], |imports| &**imports)
+    }
+
+    fn set_stream_imports(&self, imports: Vec<Arc<StreamImport>>) {
+        // Linking happens once.
+        let _ = self.stream_imports.set(imports.into_boxed_slice());
+    }
+
+    /// The answers that its services owe. From the first call on there is a subscription for them;
+    /// `random` then makes their subjects.
+    pub fn responses(&self, random: u64) -> &Arc<Responses> {
+        self.responses.get_or_init(|| {
+            let responses = Arc::new(Responses::new(random, self.expiry.clone()));
+            let to = Destination::Responses(responses.clone());
+            let subscription = Subscription::new(&responses.subject(), None, b"", to);
+            // The subject is valid, and only a full index refuses one.
+            let inserted = self.sublist.insert(Arc::new(subscription));
+            debug_assert!(inserted.is_ok());
+            responses
+        })
+    }
+
+    /// The same, unless there was no request yet.
+    pub fn existing_responses(&self) -> Option<&Responses> {
+        self.responses.get().map(|responses| &**responses)
+    }
+
+    /// The mappings in force. Looked at once per read of a connection.
+    pub fn mappings(&self) -> Option<Arc<Mappings>> {
+        if !self.has_mappings.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.mappings.read().clone()
+    }
+
+    /// Replaces the mappings.
+    pub fn set_mappings(&self, mappings: Option<Mappings>) {
+        let mut current = self.mappings.write();
+        self.has_mappings.store(mappings.is_some(), Ordering::Relaxed);
+        *current = mappings.map(Arc::new);
+    }
+
+    /// Whether to log that a connection has too many subscriptions: not all of them are.
     pub fn logs_subscription_limit(&self, now: Instant) -> bool {
         let mut last = self.subscription_limit_logged.lock();
-        if last.is_some_and(|t| now.saturating_duration_since(t) < LIMIT_LOG_INTERVAL) {
-            return false;
+        let due = last.is_none_or(|at| now.duration_since(at) >= MAX_SUBSCRIPTIONS_LOG_INTERVAL);
+        if due {
+            *last = Some(now);
         }
-        *last = Some(now);
-        true
+        due
     }
 
     /// Client connections registered.
