@@ -393,6 +393,10 @@ fn trusted_keys_and_operators_are_checked() {
             "resolver_pinned_accounts: 1",
             ":1:0: error parsing resolver_pinned_accounts: unsupported type int64",
         ),
+        (
+            "resolver_pinned_accounts: [1, x ]",
+            ":1:27: error parsing resolver_pinned_accounts: unsupported type in array int64",
+        ),
         ("resolver: 1", ":1:0: error parsing operator resolver, wrong type int64"),
         (
             "resolver: x",
