@@ -128,8 +128,11 @@ mod tests {
     #[test]
     fn ring_keeps_the_last_and_counts_all() {
         let mut ring = ClosedRing::new(3);
-        for n in 0..5 {
+        for n in 0..5_u64 {
             ring.push(n);
+            let kept: Vec<u64> = (n.saturating_sub(2)..=n).collect();
+            assert_eq!(ring.iter().copied().collect::<Vec<_>>(), kept);
+            assert_eq!(ring.total(), n + 1);
         }
         assert_eq!(ring.iter().copied().collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!((ring.len(), ring.total()), (3, 5));

@@ -8,6 +8,8 @@ mod accounts;
 mod blocks;
 #[path = "config/language.rs"]
 mod language;
+#[path = "config/misuse.rs"]
+mod misuse;
 #[path = "config/support.rs"]
 mod support;
 #[path = "config/top_level.rs"]

@@ -166,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn caching_of_matches_can_be_switched_off_in_all_accounts() {
+        let mut o = options(&["A", "B"]);
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert!(accounts.all().all(|account| account.sublist.cache_enabled()));
+        o.no_sublist_cache = true;
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert!(!accounts.all().any(|account| account.sublist.cache_enabled()));
+    }
+
+    #[test]
     fn the_system_account_can_be_switched_off() {
         let o = Options { no_system_account: true, ..options(&["A"]) };
         let accounts = Accounts::new(&o, 1).unwrap();

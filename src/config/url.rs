@@ -492,6 +492,36 @@ mod tests {
     }
 
     #[test]
+    fn passwords_are_redacted_and_nothing_else() {
+        for (text, redacted) in [
+            ("nats://foo:bar@example.org", "nats://foo:xxxxx@example.org"),
+            ("nats://foo@example.org", "nats://foo@example.org"),
+            ("nats://example.org", "nats://example.org"),
+            ("nats://example.org/foo?bar=1", "nats://example.org/foo?bar=1"),
+        ] {
+            assert_eq!(Url::parse(text).unwrap().redacted().to_string(), redacted);
+        }
+    }
+
+    #[test]
+    fn urls_are_equal_when_credentials_and_host_are() {
+        for text in [
+            "nats://localhost:4222",
+            "nats://ivan:pwd@localhost:4222",
+            "nats://ivan@localhost:4222",
+            "nats://ivan:@localhost:4222",
+        ] {
+            assert_eq!(Url::parse(text), Url::parse(text));
+        }
+        for (one, other) in [
+            ("nats://host1:4222", "nats://host2:4222"),
+            ("nats://ivan:pwd@h:4222", "nats://ivan:other@h:4222"),
+        ] {
+            assert_ne!(Url::parse(one), Url::parse(other));
+        }
+    }
+
+    #[test]
     fn default_port_is_added_once() {
         for (text, host) in
             [("nats://h", "h:7422"), ("nats://h:1", "h:1"), ("nats://[::1]", "[::1]:7422")]

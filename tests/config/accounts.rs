@@ -51,6 +51,16 @@ fn default_permissions_apply_to_users_without_their_own() {
     assert_eq!(publish(&options.users[0].permissions), ["default"]);
     assert_eq!(publish(&options.users[1].permissions), ["own"]);
     assert_eq!(publish(&options.nkeys[0].permissions), ["default"]);
+    let options = load(&format!(
+        "accounts {{ A {{
+           default_permissions = {{ publish: default }}
+           users = [ {{user: a}}, {{user: b, permissions: {{ subscribe: own }} }}, {{nkey: {USER_KEY}}} ]
+         }} }}"
+    ));
+    assert_eq!(publish(&options.users[0].permissions), ["default"]);
+    assert_eq!(publish(&options.nkeys[0].permissions), ["default"]);
+    let own = options.users[1].permissions.as_ref().unwrap();
+    assert!(own.publish.is_none() && own.subscribe.is_some());
 }
 
 #[test]
@@ -65,6 +75,11 @@ fn response_permissions_turn_off_everything_else() {
     let default = ResponsePermission { max_messages: 1, expires: Some(Duration::from_secs(120)) };
     assert_eq!(permissions.responses, Some(default));
     assert_eq!(permissions.publish.unwrap().allow, Some(Vec::new()));
+    assert_eq!(responses("allow_responses {}").responses, Some(default));
+    let ten = ResponsePermission { max_messages: 10, ..default };
+    assert_eq!(responses("allow_responses { max: 10 }").responses, Some(ten));
+    let brief = ResponsePermission { expires: Some(Duration::from_secs(5)), ..default };
+    assert_eq!(responses("allow_responses { ttl: '5s' }").responses, Some(brief));
     // An allow list stays, wherever it stands.
     for text in ["allow_responses: true, publish: x", "publish: x, allow_responses: true"] {
         assert_eq!(responses(text).publish.unwrap().allow, Some(vec!["x".to_owned()]));
@@ -113,6 +128,7 @@ fn permission_subjects_are_checked_where_they_stand() {
     assert_eq!(user("pub {\nallow: 'a q' }"), [":4:1: subject \"a q\" is not a valid subject"]);
     assert_eq!(user("pub {\ndeny: 'a q' }"), [":4:1: subject \"a q\" is not a valid subject"]);
     assert!(user("sub { allow: ['a q', 'b.* q.>'], deny: 'c' }").is_empty());
+    assert!(user("sub { deny: ['a q'] }").is_empty());
     assert_eq!(user("sub {\nallow: 'a q r' }"), [":4:1: subject \"a q r\" is not a valid subject"]);
     assert_eq!(user("sub {\nallow: 'a q..r' }"), [":4:1: queue \"q..r\" is not a valid queue"]);
     assert_eq!(
@@ -202,6 +218,11 @@ fn single_credentials_do_not_mix() {
             ":2:5: Duplicate user \"a\" detected",
         ),
     ]);
+    let nkeys = format!(
+        "authorization {{ users: [{{nkey: {USER_KEY}}}] }}\n\
+         accounts {{ A {{ users: [{{nkey: {USER_KEY}}}] }} }}"
+    );
+    assert_eq!(problems(&nkeys), [format!(":2:16: Duplicate nkey \"{USER_KEY}\" detected")]);
     load("authorization { user: u }\naccounts { A {} }");
     load("authorization { users: [{user: a}] }\naccounts { A { users: [{user: b}] } }");
 }
@@ -240,6 +261,22 @@ fn long_authorization_timeouts_get_a_warning() {
     assert_eq!(timeout("5"), Duration::from_secs(5));
     let options = load("leafnodes { authorization { timeout: '500ms' } }");
     assert_eq!(options.leafnode.auth_timeout, Duration::from_millis(500));
+    assert_eq!(timeout("10s"), Duration::from_secs(10));
+    let leafnode = |value: &str| {
+        load(&format!("leafnodes {{ authorization {{ timeout: {value} }} }}")).leafnode.auth_timeout
+    };
+    assert_eq!((leafnode("0"), leafnode("1")), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!(
+        (leafnode("10s"), leafnode("'1m'")),
+        (Duration::from_secs(10), Duration::from_secs(60))
+    );
+    assert_eq!(leafnode("0.091"), Duration::from_millis(91));
+    // Long ones are taken all the same.
+    let mut options = nats_server::config::Options::default();
+    let text = "authorization { timeout: '10m5s' }\nleafnodes { authorization { timeout: 1m } }";
+    options.load_text(&crate::support::Machine::new(), text).unwrap();
+    assert_eq!(options.auth_timeout, Duration::from_secs(605));
+    assert_eq!(options.leafnode.auth_timeout, Duration::from_secs(1_000_000));
 }
 
 #[test]
@@ -303,6 +340,45 @@ fn users_of_accounts_belong_to_them() {
 }
 
 #[test]
+fn users_of_authorization_and_of_accounts_are_all_kept() {
+    let authorization = format!("authorization {{ users: [ {{user: a}}, {{nkey: {USER_KEY}}} ] }}");
+    let accounts =
+        format!("accounts {{ A {{ users: [ {{user: b}}, {{nkey: {OTHER_USER_KEY}}} ] }} }}");
+    for text in [format!("{authorization}\n{accounts}\n"), format!("{accounts}\n{authorization}\n")]
+    {
+        let options = load(&text);
+        assert_eq!((options.users.len(), options.nkeys.len()), (2, 2), "{text}");
+    }
+}
+
+#[test]
+fn proxies_may_be_required_of_all_or_of_single_users() {
+    let options = load("authorization { user: u, password: p, proxy_required: true }");
+    assert!(options.proxy_required && options.username == "u");
+    assert!(options.password.matches(b"p"));
+    let users = format!(
+        "users: [ {{user: a}}, {{user: b, proxy_required: true}}, {{user: c, proxy_required: false}},
+           {{nkey: {USER_KEY}, proxy_required: true}}, {{nkey: {OTHER_USER_KEY}, proxy_required: false}} ]"
+    );
+    for text in [format!("authorization {{ {users} }}"), format!("accounts {{ A {{ {users} }} }}")]
+    {
+        let options = load(&text);
+        let required: Vec<bool> = options.users.iter().map(|user| user.proxy_required).collect();
+        assert_eq!(required, [false, true, false], "{text}");
+        let required: Vec<bool> = options.nkeys.iter().map(|user| user.proxy_required).collect();
+        assert_eq!(required, [true, false], "{text}");
+    }
+    let leafnode = |authorization: &str| {
+        load(&format!("leafnodes {{ authorization {{ {authorization} }} }}")).leafnode
+    };
+    assert!(leafnode("user: u, password: p, proxy_required: true").proxy_required);
+    let nkey = leafnode(&format!("nkey: {USER_KEY}, proxy_required: true"));
+    assert!(nkey.proxy_required && nkey.nkey == USER_KEY);
+    let users = leafnode("users: [ {user: a}, {user: b, proxy_required: true} ]").users;
+    assert!(!users[0].proxy_required && users[1].proxy_required);
+}
+
+#[test]
 fn limits_and_jetstream_of_accounts_default_to_none() {
     let options = load(
         "accounts {
@@ -344,6 +420,10 @@ fn service_exports_are_read_in_any_order() {
     assert_eq!(b.latency, latency(50, "lat"));
     assert_eq!(c.latency, latency(100, "lat2"));
     assert_eq!(d.latency, latency(0, "lat3"));
+    let options = load(
+        "accounts { A { exports [ { service: s, latency: { sampling: 87, subject: l } } ] } }",
+    );
+    assert_eq!(options.accounts[0].service_exports[0].latency, latency(87, "l"));
     assert_eq!(account.stream_exports[0].account_token_position, 2);
 }
 

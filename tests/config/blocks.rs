@@ -265,6 +265,10 @@ fn websocket_is_read() {
             ":1:5: invalid use of field \"ping_interval\": ping_interval should be converted to a duration",
         ),
     ]);
+    let mut options = nats_server::config::Options::default();
+    options.load_text(&crate::support::Machine::new(), "ws { ping_interval: 45 }").unwrap();
+    assert_eq!(options.websocket.ping_interval, 45 * SECOND);
+    assert_eq!(load("ws { port: 1 }").websocket.ping_interval, Duration::ZERO);
 }
 
 #[test]
@@ -402,9 +406,22 @@ fn tls_settings_are_read() {
         "peers always verify each other"
     );
     assert_eq!(load("tls {}").tls.unwrap().cipher_suites.len(), 13);
+    assert_eq!(load("tls {}").tls.unwrap().min_version, TlsVersion::Tls12);
     let insecure =
         "tls { cipher_suites: [TLS_RSA_WITH_RC4_128_SHA], allow_insecure_cipher_suites: true }";
     assert_eq!(load(insecure).tls.unwrap().cipher_suites.len(), 1);
+}
+
+#[test]
+fn certificates_may_be_pinned_in_every_block() {
+    let pins = format!("tls {{ pinned_certs: ['{}', '{}'] }}", "a".repeat(64), "b".repeat(64));
+    let o = load(&format!(
+        "{pins}\ncluster {{ {pins} }}\nleafnodes {{ {pins} }}\ngateway {{ {pins} }}\n\
+         websocket {{ {pins} }}\nmqtt {{ {pins} }}\n"
+    ));
+    for tls in [o.tls, o.cluster.tls, o.leafnode.tls, o.gateway.tls, o.websocket.tls, o.mqtt.tls] {
+        assert_eq!(tls.unwrap().pinned_certs.len(), 2);
+    }
 }
 
 #[test]

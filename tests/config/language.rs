@@ -53,6 +53,14 @@ fn top_level_values_have_their_types() {
             "foo  {\n  expr = '(true == \"false\")'\n  text = 'This is a multi-line\ntext block.'\n}",
             r#"{foo={expr="(true == \"false\")" text="This is a multi-line\ntext block."}}"#,
         ),
+        (
+            "foo  {\n  host {\n    ip   = '127.0.0.1'\n    port = 4242\n  }\n  servers = [ \"a.com\", \"b.com\", \"c.com\"]\n}\n",
+            r#"{foo={host={ip="127.0.0.1" port=4242} servers=["a.com" "b.com" "c.com"]}}"#,
+        ),
+        (
+            "cluster {\n  port: 4244\n\n  # One.\n\n  // Two.\n\n  routes = [\n    nats-route://foo:bar@h:4245\n    nats-route://foo:bar@h:4246\n  ]\n}\n",
+            r#"{cluster={port=4244 routes=["nats-route://foo:bar@h:4245" "nats-route://foo:bar@h:4246"]}}"#,
+        ),
         ("array [\n  { abc: 123 }\n  { xyz: \"word\" }\n]", r#"{array=[{abc=123} {xyz="word"}]}"#),
         ("sub_array [{ a: 1 }, { b: 2 }]", "{sub_array=[{a=1} {b=2}]}"),
         ("foo 5.5", "{foo=5.5}"),
@@ -78,6 +86,15 @@ fn size_suffixes_multiply() {
         ("22GB", 22 * 1_073_741_824),
         ("22TB", 22 * 1_099_511_627_776),
         ("22pb", 22 * 1_125_899_906_842_624),
+        ("4kib", 4_096),
+        ("2Mi", 2_097_152),
+        ("64MiB", 67_108_864),
+        ("22Gi", 22 * 1_073_741_824),
+        ("22GiB", 22 * 1_073_741_824),
+        ("22Ti", 22 * 1_099_511_627_776),
+        ("22TiB", 22 * 1_099_511_627_776),
+        ("22Pi", 22 * 1_125_899_906_842_624),
+        ("22PiB", 22 * 1_125_899_906_842_624),
         ("2e", 2_000_000_000_000_000_000),
         ("8eb", i64::MIN),
     ] {
@@ -133,6 +150,7 @@ fn missing_variables_name_themselves_and_their_line() {
         "variable reference for 'index' on line 2 can not be found"
     );
     assert_eq!(error("A: $A"), "variable reference for 'A' on line 1 can not be found");
+    assert_eq!(error("foo = $%s"), "variable reference for '%s' on line 1 can not be found");
     assert_eq!(
         error("n { x = 1 }\na = $x"),
         "variable reference for 'x' on line 2 can not be found"
@@ -181,6 +199,15 @@ fn environment_variables_refer_to_each_other_but_not_in_cycles() {
     );
     let machine = Machine::new().variable("A", "$B").variable("B", "$A");
     assert!(parse_on(&machine, "a = $A").unwrap_err().ends_with("reference cycle for 'A'"));
+    // Files are included by configurations, not by variables.
+    let machine = Machine::new().variable("A", "include x");
+    assert_eq!(
+        parse_on(&machine, "port = 4222\na = $A"),
+        Err("variable reference for 'A' on line 2 could not be parsed: Parse error on line 1: \
+             'Expected a top-level value to end with a new line, comment or EOF, but got 'x' \
+             instead.'"
+            .to_owned())
+    );
     // A key that is defined wins over a variable of that name.
     let machine = Machine::new().variable("A", "7");
     assert_eq!(parse_on(&machine, "A = 1\nb = $A").as_deref(), Ok("{A=1 b=1}"));
@@ -204,6 +231,50 @@ fn json_is_a_subset() {
         ("{ { a: 1 } }", "{a=1}"),
         ("{\n  a: 1,\n  b: 2\n}\n", "{a=1 b=2}"),
         (r#"{"nested": {"deep": {"deeper": [ {} ]}}}"#, "{nested={deep={deeper=[{}]}}}"),
+        (
+            "\n{\n  \"http_port\": 8227,\n  \"write_deadline\": \"1h\",\n  \"cluster\": {\n    \"routes\": [\n      \"nats://h:1\",\n      \"nats://h:2\"\n    ]\n  }\n}\n",
+            r#"{http_port=8227 write_deadline="1h" cluster={routes=["nats://h:1" "nats://h:2"]}}"#,
+        ),
+        (
+            "{\n  \"jetstream\": {\n    \"store_dir\": \"/tmp/nats\"\n    \"max_mem\": 1000000,\n  },\n  \"port\": 4222,\n  \"server_name\": \"nats1\"\n}\n",
+            r#"{jetstream={store_dir="/tmp/nats" max_mem=1000000} port=4222 server_name="nats1"}"#,
+        ),
+    ] {
+        assert_eq!(parse(text), table, "{text}");
+    }
+}
+
+#[test]
+fn json_may_be_included_in_maps() {
+    let machine = Machine::new()
+        .file(
+            "a.conf",
+            "accounts {\n  foo  { include 'foo.json'  }\n  quux { include 'quux.json' }\n}\n",
+        )
+        .file("foo.json", "{\n  \"users\": [ {\"user\": \"foo\"} ]\n}")
+        .file("quux.json", "{}");
+    let (table, _) = parse_file(&machine, "a.conf").unwrap();
+    assert_eq!(shown(&table), r#"{accounts={foo={users=[{user="foo"}]} quux={}}}"#);
+}
+
+#[test]
+fn blocks_without_a_name_belong_to_the_top_level() {
+    for (text, table) in [
+        ("{ listen: 0.0.0.0:4222 }", r#"{listen="0.0.0.0:4222"}"#),
+        ("{\n  listen: 0.0.0.0:4222\n }", r#"{listen="0.0.0.0:4222"}"#),
+        ("\n{\n  listen: 0.0.0.0:4222\n}\n# c\n", r#"{listen="0.0.0.0:4222"}"#),
+        (
+            "\n{\n  {\n    listen: 0.0.0.0:4222 // c\n  }\n  # d\n}\n# e\n",
+            r#"{listen="0.0.0.0:4222"}"#,
+        ),
+        (
+            "\n{\n  \"debug\": False\n  \"prof_port\": 8221\n  \"server_name\": \"a-1\"\n}\n",
+            r#"{debug=false prof_port=8221 server_name="a-1"}"#,
+        ),
+        (
+            "\n{\n  \"debug\": False\n  \"server_name\": \"a-1\"\n\n  # c\n  \"prof_port\": 8221\n}\n",
+            r#"{debug=false server_name="a-1" prof_port=8221}"#,
+        ),
     ] {
         assert_eq!(parse(text), table, "{text}");
     }
@@ -217,6 +288,7 @@ fn keys_without_values_are_refused_but_for_a_closing_brace() {
         ("listen = \"", "config is invalid (:1:10)"),
         ("http: 8222\n\nlisten", "config is invalid (:3:7)"),
         ("# c\nfoo ", "config is invalid (:2:5)"),
+        ("\n a,a,a\n ", "config is invalid (:3:2)"),
     ] {
         assert_eq!(error(text), message, "{text}");
     }
@@ -239,6 +311,9 @@ fn unfinished_texts_end_instead_of_looping() {
         ["A@@Føøøø?˛ø:{øøøø˙˙", "include \"9/�`", "{,\"", "[", "a = [", "a = {", "a = (", "$"]
     {
         assert!(parse_on(&Machine::new(), text).is_err(), "{text}");
+    }
+    for text in ["A@@Føøøø?˛ø:{øøøø˙˙", "include \"9/�`"] {
+        assert!(error(text).contains("Unexpected EOF"), "{text}");
     }
     // A quote that is opened by the last character ends the text quietly, as it always has.
     assert_eq!(parse("a = 1\nb = [ \""), "{a=1}");
@@ -287,7 +362,11 @@ fn broken_includes_name_the_file() {
     let machine = Machine::new()
         .file("a.conf", "include ./missing.conf\n")
         .file("b.conf", "include 'bad.conf'\n")
-        .file("bad.conf", "\nfoo\n");
+        .file("bad.conf", "\nfoo\n")
+        .file("d.conf", "a { include empty.conf }\nb { include comments.conf }\n")
+        .file("empty.conf", "")
+        .file("comments.conf", "\n# just comments\n");
+    assert_eq!(shown(&parse_file(&machine, "d.conf").unwrap().0), "{a={} b={}}");
     assert_eq!(
         parse_file(&machine, "a.conf").unwrap_err().to_string(),
         "error parsing include file './missing.conf', open missing.conf: no such file or directory"
@@ -358,6 +437,27 @@ fn digest_depends_on_content_alone() {
         of("a = 1\nb = 1.5\nc = [x, true]\nd { e: 2016-05-04T18:53:41Z }\nf = \"<&>\\x01\\xff\""),
         of("{ f: \"<&>\\x01\\xff\", d: {e: 2016-05-04T18:53:41Z}, c: [x, yes], b: 1.5, a: 1 }")
     );
+    // Variables are content where they are defined and where they are used.
+    for (text, digest) in [
+        (
+            "BAR_USERS = { users = [ {user = \"bar\"} ]}\nhello = 'world'\naccounts {\n  QUUX_USERS = [ { user: quux }]\n  bar = $BAR_USERS\n  quux = { users = $QUUX_USERS }\n}\nvery { nested { env { VAR = 'NESTED', quux = $VAR }}}\n",
+            "sha256:bddb282343249c26d3edcef9bfaa9d2711505fc67210380e871405ba394a9186",
+        ),
+        (
+            "hello = 'world'\naccounts {\n  bar  = { users = [ { user = \"bar\" } ]}\n  quux = { users = [ { user: quux   } ]}\n}\nvery { nested { env { quux = 'NESTED' }}}\n",
+            "sha256:34f8faf3f269fe7509edc4742f20c8c4a7ad51fe21f8b361764314b533ac3ab5",
+        ),
+        (
+            "BAR_USERS = { users = [ {user = \"foo\"} ]}\nbar = $BAR_USERS\naccounts {\n  users = $BAR_USERS\n}\n",
+            "sha256:b0e2ba0b8ec2cb75681b5c5d61789cda0c9942c2f9fe16cdb7f6703364485360",
+        ),
+        (
+            "bar = { users = [ {user = \"foo\"} ]}\naccounts {\n  users = { users = [ {user = \"foo\"} ]}\n}\n",
+            "sha256:f5d943b4ed22b80c6199203f8a7eaa8eb68ef7b2d46ef6b1b26f05e21f8beb13",
+        ),
+    ] {
+        assert_eq!(of(text), digest, "{text}");
+    }
     assert_ne!(of("foo = bar"), of("foo = Bar"));
     // Definitions of variables are content, too.
     assert_ne!(of("x = bar\nfoo = $x"), of("foo = bar"));
@@ -373,6 +473,17 @@ fn digest_inlines_includes_and_variables() {
     assert_eq!(
         parse_file(&machine, "a.conf").unwrap().1,
         parse_file(&machine, "c.conf").unwrap().1
+    );
+    let machine = Machine::new()
+        .file(
+            "main.conf",
+            "accounts {\n  foo { include 'foo.conf'}\n  bar { users = [{user = \"bar\"}] }\n  quux { include 'quux.conf'}\n}\n",
+        )
+        .file("foo.conf", " users = [{user = \"foo\"}]")
+        .file("quux.conf", " users = [{user = \"quux\"}]");
+    assert_eq!(
+        parse_file(&machine, "main.conf").unwrap().1,
+        "sha256:e72d70c91b64b0f880f86decb95ec2600cbdcf8bdcd2355fce5ebc54a84a77e9"
     );
 }
 

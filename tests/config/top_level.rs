@@ -42,6 +42,9 @@ fn random_port_stays_random() {
     options.set_baseline();
     assert!(options.port.is_random() && options.http_port.is_random());
     assert_eq!((options.port.to_bind(), options.http_host.as_str()), (Some(0), "h"));
+    let options = load("listen: '10.0.1.22:-1'\nhttp: -1\nhttps: ':-1'\n");
+    let ports = [options.port, options.http_port, options.https_port];
+    assert!(ports.iter().all(|port| port.is_random()));
 }
 
 #[test]
@@ -52,6 +55,8 @@ fn authentication_may_take_a_second_longer_with_tls() {
         options.auth_timeout
     };
     assert_eq!(timeout("debug: false"), 2 * SECOND);
+    assert_eq!(timeout("authorization { timeout: 0 }"), 2 * SECOND);
+    assert_eq!(timeout("authorization { timeout: 1 }"), SECOND);
     assert_eq!(timeout("tls {}"), 3 * SECOND);
     assert_eq!(timeout("tls { timeout: 0.5 }"), Duration::from_millis(1500));
     assert_eq!(timeout("tls {}\nauthorization { timeout: 7 }"), 7 * SECOND);
@@ -97,6 +102,15 @@ fn every_top_level_option_is_read() {
     assert_eq!(o.server_tags, ["x", "y"]);
     assert_eq!((o.server_metadata["k"].as_str(), o.feature_flags["f"]), ("v", true));
     assert!(!o.explicit_in_file[&Switch::Trace]);
+}
+
+#[test]
+fn file_leaves_options_alone_that_it_does_not_name() {
+    let mut options =
+        Options { debug: true, log_file: "test.log".to_owned(), ..Options::default() };
+    options.load_text(&Machine::new(), "debug: false\ntrace: true").unwrap();
+    assert!(!options.debug && options.trace);
+    assert_eq!(options.log_file, "test.log");
 }
 
 #[test]
@@ -172,6 +186,14 @@ fn durations_may_be_numbers_with_a_warning() {
             ":1:0: error parsing lame_duck_duration: time: invalid duration \"x\"",
         ),
         (
+            "lame_duck_grace_period: abc",
+            ":1:0: error parsing lame_duck_grace_period: time: invalid duration \"abc\"",
+        ),
+        (
+            "write_deadline: '1x'",
+            ":1:0: error parsing write_deadline: time: unknown unit \"x\" in duration \"1x\"",
+        ),
+        (
             "lame_duck_duration: '29s'",
             ":1:0: invalid lame_duck_duration of 29s, minimum is 30 seconds",
         ),
@@ -208,6 +230,16 @@ fn write_timeout_is_one_of_three_words_in_every_block() {
         let problems = problems(text);
         assert!(problems[0].ends_with(": write_timeout must be 'default', 'close' or 'retry'"));
     }
+}
+
+#[test]
+fn write_deadline_may_differ_by_block() {
+    let o = load(
+        "write_deadline: 8s\ncluster { write_deadline: 7s }\ngateway { write_deadline: 6s }\n\
+         leafnodes { write_deadline: 5s }\n",
+    );
+    assert_eq!((o.write_deadline, o.cluster.write_deadline), (8 * SECOND, 7 * SECOND));
+    assert_eq!((o.gateway.write_deadline, o.leafnode.write_deadline), (6 * SECOND, 5 * SECOND));
 }
 
 #[test]
@@ -360,6 +392,10 @@ fn trusted_keys_and_operators_are_checked() {
         (
             "resolver_pinned_accounts: 1",
             ":1:0: error parsing resolver_pinned_accounts: unsupported type int64",
+        ),
+        (
+            "resolver_pinned_accounts: [1, x ]",
+            ":1:27: error parsing resolver_pinned_accounts: unsupported type in array int64",
         ),
         ("resolver: 1", ":1:0: error parsing operator resolver, wrong type int64"),
         (

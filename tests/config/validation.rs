@@ -1,9 +1,14 @@
 //! Options checked against each other.
 
-use crate::support::{check_invalid, validated};
+use crate::support::{Machine, check_invalid, validated};
+use data_encoding::BASE64URL_NOPAD;
+use nats_server::config::Options;
+use nats_server::config::claims::UnverifiedClaims;
 use nats_server::config::options::compression::CompressionMode;
+use nats_server::config::options::operator::{AccountResolver, Operator, OperatorClaims};
+use nats_server::config::options::proxies::ProxiesOptions;
 use nats_server::config::validate::{
-    add_internal_user, check_system_account, name_leafnode_cluster, needs_internal_user,
+    add_internal_user, check_system_account, name_leafnode_cluster, needs_internal_user, validate,
 };
 
 #[test]
@@ -83,6 +88,13 @@ fn compression_modes_are_normalized() {
             .map(|c| c.rtt_thresholds.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(mode("auto").unwrap().rtt_thresholds.len(), 3);
+    // Equal once they are complete, however they were written.
+    let auto = |list: &str| mode(&format!("{{ mode: s2_auto, rtt_thresholds: {list} }}"));
+    assert_eq!(mode("auto"), auto("['10ms', '50ms', '100ms']"));
+    assert_eq!(auto("['5ms', '10ms']"), auto("['5ms', '10ms']"));
+    assert_ne!(auto("['5ms', '10ms']"), auto("['15ms', '30ms']"));
+    assert_ne!(mode("auto"), auto("['15ms', '30ms']"));
+    assert_ne!(mode("s2_fast"), mode("s2_best"));
     for (list, result) in [
         ("['5ms', '10ms', '0s', '0s']", Ok("5ms 10ms")),
         ("['0s', '10ms', '20ms']", Ok("0s 10ms 20ms")),
@@ -220,6 +232,84 @@ fn system_account_must_exist() {
     );
     assert_eq!(check("system_account: S\naccounts { S {} }"), Ok(()));
     assert_eq!(check("accounts { S {} }"), Ok(()));
+}
+
+const SYSTEM_KEY: &str = "AB5UKNPVHDWBP5WODG742274I3OGY5FM3CBIFCYI4OFEH7Y23GNZPXFE";
+
+#[test]
+fn operators_bring_their_system_account_and_resolver() {
+    let operator = |name: &str, system: &str| {
+        let header = r#"{"typ":"JWT","alg":"ed25519-nkey"}"#;
+        let claims = format!(
+            r#"{{"sub":"{name}","nats":{{"type":"operator","system_account":"{system}",
+                "account_server_url":"http://localhost:8000/jwt/v1"}}}}"#
+        );
+        let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+        format!("{}.{}.{}", encode(header), encode(&claims), encode("signature"))
+    };
+    let options = Machine::new()
+        .file("a.conf", format!("operator: '{}'\n", operator("OA", "ASYS")))
+        .load("a.conf")
+        .unwrap();
+    assert_eq!(options.system_account, "ASYS");
+    let url = "http://localhost:8000/jwt/v1/accounts/".to_owned();
+    assert_eq!(options.account_resolver, Some(AccountResolver::Url(url)));
+    // What is configured goes before what operators say.
+    let (one, other) = (operator("OA", "ASYS"), operator("OB", "ASYS2"));
+    let options = Machine::new()
+        .file("a.conf", format!("system_account = SYSACC\noperator: ['{one}', '{other}']\n"))
+        .load("a.conf")
+        .unwrap();
+    let claims = options.operators.iter().map(|o| (&*o.claims.subject, &*o.claims.system_account));
+    assert_eq!(claims.collect::<Vec<_>>(), [("OA", "ASYS"), ("OB", "ASYS2")]);
+    assert_eq!(options.system_account, "SYSACC");
+}
+
+#[test]
+fn operators_must_agree_with_the_rest_of_the_configuration() {
+    let check = |version: &str, system_account: &str, pinned: &[&str]| {
+        let claims = OperatorClaims {
+            subject: "OCY6DE2ETSN3UODFTYEXBZLQLI7X4GSXR54NZC4BBLI6QCTZUT65OIVN".to_owned(),
+            system_account: SYSTEM_KEY.to_owned(),
+            assert_server_version: version.to_owned(),
+            ..OperatorClaims::default()
+        };
+        let mut options = Options {
+            operators: vec![Operator { claims, ..Operator::default() }],
+            account_resolver: Some(AccountResolver::Memory),
+            system_account: system_account.to_owned(),
+            resolver_pinned_accounts: pinned.iter().map(|&key| key.to_owned()).collect(),
+            ..Options::with_defaults()
+        };
+        validate(&mut options, &UnverifiedClaims)
+    };
+    assert_eq!(check("", SYSTEM_KEY, &[]), Ok(()));
+    assert_eq!(
+        check("", "ADXJJCDCSRSMCOV25FXQW7R4QOG7R763TVEXBNWJHLBMBGWOJYG5XZBG", &[]),
+        Err("system_account in config and operator JWT must be identical".to_owned())
+    );
+    assert_eq!(check("1.2.3", SYSTEM_KEY, &[]), Ok(()));
+    let error = check("10.20.30", SYSTEM_KEY, &[]).unwrap_err();
+    assert!(error.contains("expected major version 10 > server major version"), "{error}");
+    assert_eq!(check("", SYSTEM_KEY, &[SYSTEM_KEY]), Ok(()));
+    let error = check("", SYSTEM_KEY, &["f"]).unwrap_err();
+    assert!(error.ends_with(" is not a valid public account nkey"), "{error}");
+}
+
+#[test]
+fn trusted_keys_of_proxies_are_checked() {
+    const KEY: &str = "UBRYMDSRTC6AVJL6USKKS3FIOE466GMEU67PZDGOWYSYHWA7GSKO42VW";
+    let check = |keys: &[&str]| {
+        let trusted = keys.iter().map(|&key| key.to_owned()).collect();
+        let proxies = Some(ProxiesOptions { trusted });
+        let mut options = Options { proxies, ..Options::with_defaults() };
+        validate(&mut options, &UnverifiedClaims)
+    };
+    assert_eq!(
+        check(&[KEY, "bad1", "bad2"]),
+        Err("proxy trusted key \"bad1\" is invalid".to_owned())
+    );
+    assert_eq!(check(&[KEY]), Ok(()));
 }
 
 #[test]

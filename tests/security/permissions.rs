@@ -69,7 +69,7 @@ fn a_violation_is_not_followed_by_ok() {
 #[test]
 fn subscribing_is_allowed_and_denied_by_subject_and_queue_group() {
     let server = server(
-        "{subscribe: {allow: [foo, \"jobs\", \"jobs v1\", \"only *.dev\", \"wide.*\"], deny: [\"foo.x\", \"wide.no\"]}}",
+        "{subscribe: {allow: [foo, \"jobs\", \"jobs v1\", \"only *.dev\", \"wide.*\", den], deny: [\"foo.x\", \"wide.no\", \"den *.dev\"]}}",
     );
     let mut u = user(&server);
     for (n, (subject, queue, allowed)) in [
@@ -88,6 +88,9 @@ fn subscribing_is_allowed_and_denied_by_subject_and_queue_group() {
         ("wide.no", "q", false),
         (">", "", false),
         ("foo", "_sys_", false),
+        ("den", "", true),
+        ("den", "a.dev", false),
+        ("den", "a.prod", true),
     ]
     .into_iter()
     .enumerate()

@@ -395,6 +395,35 @@ mod tests {
         assert_eq!((options.port, options.host.as_str()), (Port::new(2), "h"));
         assert!(!options.debug && options.trace);
         assert!(options.logtime, "timestamps are on unless turned off");
+        let path = file(
+            &directory,
+            "b.conf",
+            "port: 1\nhttp: 1\nprof_port: 1\nmax_payload: 5\ncluster { port: 1, name: c }\n",
+        );
+        let options = self::options(&[
+            "-c",
+            &path,
+            "-p",
+            "2222",
+            "-m",
+            "8222",
+            "-profile",
+            "6789",
+            "-no_advertise",
+            "-connect_retries",
+            "2",
+            "-js",
+            "-sd",
+            "/store/dir",
+        ]);
+        let ports = (options.port, options.http_port, options.prof_port);
+        assert_eq!(ports, (Port::new(2222), Port::new(8222), Port::new(6789)));
+        assert!(options.cluster.no_advertise && options.jetstream.enabled);
+        assert_eq!(
+            (options.cluster.connect_retries, options.store_dir.as_str()),
+            (2, "/store/dir")
+        );
+        assert_eq!((options.max_payload, options.cluster.name.as_str()), (5, "c"));
     }
 
     #[test]
@@ -453,17 +482,21 @@ mod tests {
     #[test]
     fn cluster_flag_replaces_address_and_credentials() {
         let directory = tempfile::tempdir().unwrap();
-        let text = "cluster { listen: 'h:1', authorization { user: u, password: p } }\n";
+        let text = "cluster { name: c, listen: 'h:1', authorization { user: u, password: p }\n\
+                    routes: ['nats://h:9'] }\n";
         let path = file(&directory, "a.conf", text);
         let o = options(&["-c", &path, "-cluster", "nats://127.0.0.1:-1"]);
         assert_eq!((o.cluster.host.as_str(), o.cluster.port), ("127.0.0.1", Port::RANDOM));
         assert_eq!((o.cluster.username.as_str(), o.cluster.password.is_empty()), ("", true));
+        assert_eq!((o.cluster.name.as_str(), o.routes.len()), ("c", 1));
         let o = options(&["-cluster", "nats://a:b@h:5"]);
         assert_eq!((o.cluster.username.as_str(), o.cluster.port), ("a", Port::new(5)));
         let o = options(&["-c", &path, "-cluster", ""]);
         assert!(!o.cluster.port.is_set());
         for (url, error) in [
             ("nats://a@h:5", "expected cluster password to be set"),
+            (":", "parse \":\": missing protocol scheme"),
+            ("nats://a:127.0.0.1:5", "address a:127.0.0.1:5: too many colons in address"),
             ("nats://h", "address h: missing port in address"),
             ("nats://h:x", "parse \"nats://h:x\": invalid port \":x\" after host"),
             ("nats://h:", "unexpected EOF"),
@@ -484,6 +517,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = file(&directory, "a.conf", "cluster { port: 1, routes: ['nats://h:9'] }\n");
         assert!(options(&["-c", &path, "-routes", ""]).routes.is_empty());
+        for (list, routes) in [
+            ("nats://u:p@h:5", &["nats://u:p@h:5"][..]),
+            ("nats://u:p@h:5, nats://u:p@h:6", &["nats://u:p@h:5", "nats://u:p@h:6"]),
+        ] {
+            let o = options(&["-c", &path, "-routes", list]);
+            assert_eq!(o.routes.iter().map(Url::to_string).collect::<Vec<_>>(), routes);
+            assert_eq!((o.routes_text.as_str(), o.cluster.port), (list, Port::new(1)));
+        }
     }
 
     #[test]
@@ -499,6 +540,10 @@ mod tests {
         assert_eq!(
             failure(&["-tlsverify", "-tlscert", &cert]),
             "TLS Server private key must be present and valid"
+        );
+        assert_eq!(
+            failure(&["-tls", "-tlscert", &cert, "-tlskey", "notfound.pem"]),
+            "error parsing X509 certificate/key pair: open notfound.pem: no such file or directory"
         );
         let tls = options(&["--tlsverify", "--tlscert", &cert, "--tlskey", &key]).tls.unwrap();
         assert!(tls.verify && tls.certificates.len() == 1);

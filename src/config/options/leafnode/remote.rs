@@ -364,7 +364,8 @@ mod tests {
     use super::*;
     use std::io;
 
-    struct Variables;
+    /// Without a home directory where there is none.
+    struct Variables(Option<&'static str>);
 
     impl Environment for Variables {
         fn read_file(&self, _: &str) -> io::Result<Vec<u8>> {
@@ -372,7 +373,7 @@ mod tests {
         }
         fn variable(&self, name: &str) -> Option<Vec<u8>> {
             match name {
-                "HOME" => Some(b"/home/nats".to_vec()),
+                "HOME" => self.0.map(|home| home.as_bytes().to_vec()),
                 "DIR" => Some(b"creds".to_vec()),
                 _ => None,
             }
@@ -390,6 +391,8 @@ mod tests {
         for (path, expanded) in [
             ("a.creds", "a.creds"),
             ("~/a.creds", "/home/nats/a.creds"),
+            ("$HOME/a.creds", "/home/nats/a.creds"),
+            ("/x/a.creds", "/x/a.creds"),
             ("$DIR/a.creds", "creds/a.creds"),
             ("x/${DIR}y/$DIR", "x/credsy/creds"),
             ("$UNSET/a", "/a"),
@@ -398,8 +401,10 @@ mod tests {
             ("a${}b", "ab"),
             ("a${b", "ab"),
         ] {
-            assert_eq!(expand_path(&Variables, path).as_deref(), Ok(expanded), "{path}");
+            let expansion = expand_path(&Variables(Some("/home/nats")), path);
+            assert_eq!(expansion.as_deref(), Ok(expanded), "{path}");
         }
+        assert!(expand_path(&Variables(None), "~/a.creds").is_err());
     }
 
     #[test]
@@ -420,5 +425,15 @@ mod tests {
             ..RemoteLeafOptions::default()
         };
         assert_eq!(remote.safe_name(), r#"urls=[], account="A", credentials="a.creds""#);
+        // Names in quotes cannot be mistaken for one another.
+        let named = |account: &str, credentials: &str| RemoteLeafOptions {
+            local_account: account.to_owned(),
+            credentials: credentials.to_owned(),
+            ..RemoteLeafOptions::default()
+        };
+        assert_ne!(
+            named("A", "creds").identity(),
+            named("A\", credentials=\"creds", "").identity()
+        );
     }
 }
