@@ -371,7 +371,10 @@ mod tests {
         (files, tar)
     }
 
-    fn read(tar: &[u8], piece: usize) -> Result<(Vec<(String, Vec<u8>)>, bool), ArchiveError> {
+    /// Names and contents of an archive's files, and whether its end was reached.
+    type Files = (Vec<(String, Vec<u8>)>, bool);
+
+    fn read(tar: &[u8], piece: usize) -> Result<Files, ArchiveError> {
         let mut reader = ArchiveReader::default();
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         let mut finished = false;
