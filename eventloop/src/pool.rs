@@ -19,7 +19,7 @@ const STAGING_BYTES: usize = 4 * 1024;
 /// Staging buffers a pool keeps; a wide fan-out needs one a destination.
 const STAGING_KEPT: usize = 256;
 /// Bytes of capacity the kept staging buffers may add up to.
-const STAGING_KEPT_BYTES: usize = 4 * 1024 * 1024;
+const STAGING_KEPT_BYTES: usize = 8 * 1024 * 1024;
 
 /// A refcounted block of initialised bytes, writable while it is not shared.
 pub struct Block(Arc<[u8]>);

@@ -14,9 +14,10 @@ use std::sync::Arc;
 /// Above this many destinations in one hand-over, each reactor writes to its own connections
 /// instead of the staging thread writing to all of them.
 const WIDE_DESTINATIONS: usize = 32;
-/// Once this much is staged it is handed over even in the middle of a read batch: it bounds the
-/// memory of a wide fan-out and keeps the staged bytes in cache.
-pub const STAGING_BUDGET_BYTES: usize = 1024 * 1024;
+/// Once this much is staged it is handed over even in the middle of a read batch. It bounds the
+/// memory of a wide fan-out; a smaller budget costs more and smaller writes (128 B to 100
+/// subscribers: 0.26 instead of 0.21 µs of CPU a delivery at 1 MiB).
+pub const STAGING_BUDGET_BYTES: usize = 4 * 1024 * 1024;
 
 /// What is staged for one destination.
 pub struct Stage {
