@@ -1,7 +1,7 @@
 //! Accounts: isolation, limits, the system account (spec 03 §2.3, §13 and §14).
 
 use crate::support::{Server, wait_until};
-use crate::{accepted, login};
+use crate::{accepted, login, refused};
 
 const TWO: &str = "accounts { A { users = [ {user: a, password: p} ] }, \
                    B { users = [ {user: b, password: p} ] } }";
@@ -139,6 +139,16 @@ fn clients_need_no_credentials_beside_a_lone_system_account() {
     let sys = accepted(&server, r#""user":"sys","pass":"p","protocol":1"#);
     assert_eq!(sys.info["remote_account"], "$SYS");
     assert_eq!(sys.info["acc_is_sys"], true);
+}
+
+#[test]
+fn users_beside_a_system_account_need_their_credentials() {
+    let server = Server::start(
+        "authorization { users = [ {user: u, password: p} ] }\n\
+         accounts { $SYS { users = [ {user: admin, password: q} ] } }",
+    );
+    accepted(&server, r#""user":"u","pass":"p""#);
+    refused(&server, "");
 }
 
 #[test]

@@ -107,6 +107,17 @@ fn a_peer_that_leaves_in_the_handshake_is_reported() {
 }
 
 #[test]
+fn who_leaves_before_the_handshake_is_forgotten() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    for _ in 0..100 {
+        drop(open(server.address()));
+    }
+    server.wait_for_monitor("/varz", |v| v["total_connections"] == 100 && v["connections"] == 0);
+    Secure::client(server.address(), &Setup::new(&authority)).sync();
+}
+
+#[test]
 fn a_handshake_that_stalls_ends_with_its_timeout() {
     let authority = Authority::new();
     let server = start(&authority, "timeout: 0.1");
