@@ -152,6 +152,45 @@ fn users_beside_a_system_account_need_their_credentials() {
 }
 
 #[test]
+fn monitoring_tells_accounts_apart() {
+    let server = Server::start(&format!("http: \"127.0.0.1:-1\"\n{TWO}"));
+    let (mut a, mut b) = (accepted(&server, A), accepted(&server, B));
+    for wire in [&mut a, &mut b] {
+        wire.send("SUB foo.* 1\r\nSUB foo.bar 2\r\nSUB foo.foo 3\r\n");
+        wire.expect_nothing();
+    }
+    let all = server.monitor("/subsz?subs=1");
+    assert_eq!(all["num_subscriptions"], 6);
+    assert_eq!(all["total"], 6);
+    let list = all["subscriptions_list"].as_array().unwrap();
+    for account in ["A", "B"] {
+        assert_eq!(list.iter().filter(|s| s["account"] == account).count(), 3, "{all}");
+    }
+    let one = server.monitor("/subsz?subs=1&acc=A");
+    assert_eq!(one["num_subscriptions"], 3);
+    assert_eq!(one["total"], 3);
+    let list = one["subscriptions_list"].as_array().unwrap();
+    assert!(list.len() == 3 && list.iter().all(|s| s["account"] == "A"), "{one}");
+    let by = ["acc=A", "user=a"].map(|by| format!("/connz?auth=1&{by}"));
+    for path in &by {
+        let connz = server.monitor(path);
+        assert_eq!(connz["num_connections"], 1);
+        let shown = &connz["connections"][0];
+        assert_eq!(shown["authorized_user"], "a");
+        assert_eq!(shown["account"], "A");
+        assert_eq!(shown["name_tag"], "A");
+    }
+    drop((a, b));
+    server.wait_for_monitor("/connz?state=closed", |v| v["num_connections"] == 2);
+    for path in &by {
+        let connz = server.monitor(&format!("{path}&state=closed"));
+        assert_eq!(connz["num_connections"], 1);
+        assert_eq!(connz["connections"][0]["authorized_user"], "a");
+        assert_eq!(connz["connections"][0]["account"], "A");
+    }
+}
+
+#[test]
 fn only_the_system_account_may_publish_raft_subjects() {
     let server = Server::start(&format!("{TWO}\nsystem_account: B"));
     let (mut a, mut b) = (accepted(&server, A), accepted(&server, B));
