@@ -244,11 +244,12 @@ fn idle(server: &Server, connections: usize) -> Fallible<usize> {
 
 type Scenario = (&'static str, fn(&Server, usize) -> Fallible<usize>);
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     ("publish/subs=0/size=16", |s, n| flow(s, 0, 16, 200_000 * n)),
     ("publish/subs=0/size=1024", |s, n| flow(s, 0, 1024, 50_000 * n)),
     ("fan_out/subs=1/size=16", |s, n| flow(s, 1, 16, 100_000 * n)),
     ("fan_out/subs=1/size=1024", |s, n| flow(s, 1, 1024, 25_000 * n)),
+    ("fan_out/subs=1/size=524288", |s, n| flow(s, 1, 524_288, 50 * n)),
     ("fan_out/subs=10/size=16", |s, n| flow(s, 10, 16, 20_000 * n)),
     ("fan_out/subs=100/size=128", |s, n| flow(s, 100, 128, 2_000 * n)),
     ("fan_in/pubs=20/size=1024", |s, n| fan_in(s, 20, 1024, 1_000 * n)),

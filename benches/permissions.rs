@@ -1,12 +1,15 @@
-//! What a permission check costs: of a subject that was checked before, and of a new one.
+//! What a permission check costs: of a subject that was checked before, and of a new one; and of a
+//! message on its way to a subscription that reaches into what is denied.
 
 #![allow(missing_docs)] // The functions that criterion's macros make have none.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use nats_server::auth::permissions::Permissions;
+use nats_server::auth::screen::Screen;
 use nats_server::auth::verdicts::Verdicts;
 use nats_server::config::options::auth::{Permissions as Configured, SubjectPermission};
 use std::hint::black_box;
+use std::sync::Arc;
 
 fn permissions(entries: usize) -> Permissions {
     let allow = (0..entries).map(|n| format!("orders.{n}.>")).collect();
@@ -31,5 +34,15 @@ fn publish(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, publish);
+fn deliver(c: &mut Criterion) {
+    let deny = vec!["orders.*.secret".to_owned()];
+    let subscribe = Some(SubjectPermission { allow: None, deny });
+    let permissions = Permissions::compile(&Configured { subscribe, ..Configured::default() }).0;
+    let mut screen = Screen::new(Arc::new(permissions));
+    screen.hold_denied();
+    let subject = b"orders.0.created".as_slice();
+    c.bench_function("delivery_check", |b| b.iter(|| screen.passes(black_box(subject), b"")));
+}
+
+criterion_group!(benches, publish, deliver);
 criterion_main!(benches);

@@ -405,6 +405,91 @@ mod tests {
     }
 
     #[test]
+    fn names_are_equal_part_by_part() {
+        for (a, b, equal) in [
+            ("", "", true),
+            ("o=A", "o=A", true),
+            ("o=A", "o=B", false),
+            ("o=A,o=B", "o=A,o=B", true),
+            ("o=A,o=B", "o=A,o=C", false),
+            ("o=A+o=B", "o=A+o=B", true),
+            ("o=A+o=B", "o=A+o=C", false),
+            // Case matters in values only.
+            ("o=A", "O=A", true),
+            ("o=A,o=B", "o=A,O=B", true),
+            ("o=A+o=B", "o=A+O=B", true),
+            ("o=a", "O=A", false),
+            ("o=a,o=B", "o=A,O=B", false),
+            ("o=a+o=B", "o=A+O=B", false),
+            ("o=A+o=B", "O=B+o=A", true),
+            ("o=A+o=B", "O=B+o=A+O=B", false),
+            ("o=A+o=B", "O=B+o=A+O=C", false),
+            ("o=A+o=B+o=C", "O=B+o=A", false),
+            // So do blanks.
+            ("cn=John Doe, ou=People, dc=sun.com", "cn=John Doe,ou=People,dc=sun.com", true),
+            ("cn=John Doe, ou=People", "cn=John  Doe, ou=People", false),
+        ] {
+            assert_eq!(parsed(a).equals(&parsed(b)), equal, "{a} {b}");
+            assert_eq!(parsed(b).equals(&parsed(a)), equal, "{b} {a}");
+        }
+        let twice = parsed("CN=Alice,CN=Alice,O=NATS");
+        let once = parsed("CN=Alice,O=NATS,OU=Users");
+        assert!(!twice.equals_in_any_order(&once) && !once.equals_in_any_order(&twice));
+    }
+
+    #[test]
+    fn names_are_parts_of_attributes() {
+        type Row = (&'static str, &'static [&'static [(&'static str, &'static str)]]);
+        let read = |text: &str| -> Vec<Vec<(String, String)>> {
+            let parts = parsed(text).parts.into_iter();
+            parts.map(|part| part.into_iter().map(|a| (a.kind, a.value)).collect()).collect()
+        };
+        let table: &[Row] = &[
+            (
+                r"cn=Jim\2C \22Hasse Hö\22 Hansson!,dc=dummy,dc=com",
+                &[&[("cn", "Jim, \"Hasse Hö\" Hansson!")], &[("dc", "dummy")], &[("dc", "com")]],
+            ),
+            (
+                "UID=jsmith,DC=example,DC=net",
+                &[&[("UID", "jsmith")], &[("DC", "example")], &[("DC", "net")]],
+            ),
+            (
+                "OU=Sales+CN=J. Smith,DC=example,DC=net",
+                &[&[("OU", "Sales"), ("CN", "J. Smith")], &[("DC", "example")], &[("DC", "net")]],
+            ),
+            (r"CN=Lu\C4\8Di\C4\87", &[&[("CN", "Lučić")]]),
+            (r"  CN  =  Lu\C4\8Di\C4\87  ", &[&[("CN", "Lučić")]]),
+            ("   A   =   1   ,   B   =   2   ", &[&[("A", "1")], &[("B", "2")]]),
+            ("   A   =   1   +   B   =   2   ", &[&[("A", "1"), ("B", "2")]]),
+            (
+                r"   \ \ A\ \    =   \ \ 1\ \    ,   \ \ B\ \    =   \ \ 2\ \    ",
+                &[&[("  A  ", "  1  ")], &[("  B  ", "  2  ")]],
+            ),
+            (
+                r"   \ \ A\ \    =   \ \ 1\ \    +   \ \ B\ \    =   \ \ 2\ \    ",
+                &[&[("  A  ", "  1  "), ("  B  ", "  2  ")]],
+            ),
+        ];
+        for (text, parts) in table {
+            let want: Vec<Vec<(String, String)>> = parts
+                .iter()
+                .map(|part| part.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+                .collect();
+            assert_eq!(read(text), want, "{text}");
+        }
+        for bad in [
+            "*",
+            r"cn=Jim\0Test",
+            r"cn=Jim\0",
+            "DC=example,=net",
+            "test,DC=example,DC=com",
+            "=test,DC=example,DC=com",
+        ] {
+            assert_eq!(DistinguishedName::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn attributes_of_one_part_have_no_order() {
         assert!(parsed("CN=a+OU=b,O=c").equals(&parsed("OU=b+CN=a,O=c")));
         assert!(!parsed("CN=a+OU=b").equals_in_any_order(&parsed("CN=a,OU=b")));

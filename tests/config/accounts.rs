@@ -505,6 +505,27 @@ fn malformed_imports_are_refused() {
 }
 
 #[test]
+fn the_search_for_cycles_gives_up_at_a_depth() {
+    for (kind, export) in [("service", "*"), ("stream", "foo")] {
+        let account = |n: usize| {
+            let imports = match n {
+                1 => String::new(),
+                _ => format!("imports [ {{{kind} {{account: A{}, subject: foo}}}} ], ", n - 1),
+            };
+            format!("A{n} {{ {imports}exports [ {{{kind}: '{export}'}} ] }}\n")
+        };
+        let chain = |accounts: usize| {
+            let accounts: String = (1..=accounts).map(account).collect();
+            problems(&format!("accounts {{\n{accounts}}}"))
+        };
+        assert!(chain(1024).is_empty());
+        let error =
+            format!(":1:0: Error adding {kind} import \"foo\": search cycle depth exhausted");
+        assert_eq!(chain(1025), [error]);
+    }
+}
+
+#[test]
 fn imports_must_be_exported_authorized_and_free_of_cycles() {
     let accounts =
         |a: &str, b: &str| problems(&format!("accounts {{\nA {{ {a} }}\nB {{ {b} }}\nC {{}}\n}}"));

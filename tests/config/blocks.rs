@@ -374,6 +374,29 @@ fn sizes_are_numbers_or_texts_with_a_unit() {
 }
 
 #[test]
+fn handshake_first_is_a_switch_or_a_delay() {
+    for (written, first, fallback) in [
+        ("true", true, 0),
+        ("false", false, 0),
+        ("\"true\"", true, 0),
+        ("\"false\"", false, 0),
+        ("on", true, 0),
+        ("off", false, 0),
+        ("auto", true, 50),
+        ("auto_fallback", true, 50),
+        ("300ms", true, 300),
+    ] {
+        let tls = load(&format!("tls {{ first: {written} }}")).tls.unwrap();
+        let fallback = Duration::from_millis(fallback);
+        assert_eq!(
+            (tls.handshake_first, tls.handshake_first_fallback),
+            (first, fallback),
+            "{written}"
+        );
+    }
+}
+
+#[test]
 fn tls_settings_are_read() {
     let pin = "A".repeat(64);
     let o = load(&format!(

@@ -1,7 +1,7 @@
 //! Accounts: isolation, limits, the system account (spec 03 §2.3, §13 and §14).
 
 use crate::support::{Server, wait_until};
-use crate::{accepted, login};
+use crate::{accepted, login, refused};
 
 const TWO: &str = "accounts { A { users = [ {user: a, password: p} ] }, \
                    B { users = [ {user: b, password: p} ] } }";
@@ -139,6 +139,55 @@ fn clients_need_no_credentials_beside_a_lone_system_account() {
     let sys = accepted(&server, r#""user":"sys","pass":"p","protocol":1"#);
     assert_eq!(sys.info["remote_account"], "$SYS");
     assert_eq!(sys.info["acc_is_sys"], true);
+}
+
+#[test]
+fn users_beside_a_system_account_need_their_credentials() {
+    let server = Server::start(
+        "authorization { users = [ {user: u, password: p} ] }\n\
+         accounts { $SYS { users = [ {user: admin, password: q} ] } }",
+    );
+    accepted(&server, r#""user":"u","pass":"p""#);
+    refused(&server, "");
+}
+
+#[test]
+fn monitoring_tells_accounts_apart() {
+    let server = Server::start(&format!("http: \"127.0.0.1:-1\"\n{TWO}"));
+    let (mut a, mut b) = (accepted(&server, A), accepted(&server, B));
+    for wire in [&mut a, &mut b] {
+        wire.send("SUB foo.* 1\r\nSUB foo.bar 2\r\nSUB foo.foo 3\r\n");
+        wire.expect_nothing();
+    }
+    let all = server.monitor("/subsz?subs=1");
+    assert_eq!(all["num_subscriptions"], 6);
+    assert_eq!(all["total"], 6);
+    let list = all["subscriptions_list"].as_array().unwrap();
+    for account in ["A", "B"] {
+        assert_eq!(list.iter().filter(|s| s["account"] == account).count(), 3, "{all}");
+    }
+    let one = server.monitor("/subsz?subs=1&acc=A");
+    assert_eq!(one["num_subscriptions"], 3);
+    assert_eq!(one["total"], 3);
+    let list = one["subscriptions_list"].as_array().unwrap();
+    assert!(list.len() == 3 && list.iter().all(|s| s["account"] == "A"), "{one}");
+    let by = ["acc=A", "user=a"].map(|by| format!("/connz?auth=1&{by}"));
+    for path in &by {
+        let connz = server.monitor(path);
+        assert_eq!(connz["num_connections"], 1);
+        let shown = &connz["connections"][0];
+        assert_eq!(shown["authorized_user"], "a");
+        assert_eq!(shown["account"], "A");
+        assert_eq!(shown["name_tag"], "A");
+    }
+    drop((a, b));
+    server.wait_for_monitor("/connz?state=closed", |v| v["num_connections"] == 2);
+    for path in &by {
+        let connz = server.monitor(&format!("{path}&state=closed"));
+        assert_eq!(connz["num_connections"], 1);
+        assert_eq!(connz["connections"][0]["authorized_user"], "a");
+        assert_eq!(connz["connections"][0]["account"], "A");
+    }
 }
 
 #[test]

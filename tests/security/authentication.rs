@@ -137,6 +137,22 @@ fn nkey_users_sign_the_nonce_of_their_connection() {
 }
 
 #[test]
+fn log_lines_name_the_nkey_of_a_connection() {
+    let key = KeyPair::new_user();
+    let server = Server::start(&format!(
+        "debug: true\nauthorization {{ users = [ {{nkey: {}}} ] }}",
+        key.public_key()
+    ));
+    let mut wire = server.connect();
+    let sig = BASE64URL_NOPAD.encode(&signed(&wire, &key));
+    wire.send(connect_line(&format!(r#""nkey":"{}","sig":"{sig}""#, key.public_key())));
+    assert_eq!(wire.until_pong(), Vec::<String>::new());
+    drop(wire);
+    let line = server.wait_for_log("Client connection closed");
+    assert!(line.contains(&format!(r#" - "$G/nkey:{}" - "#, key.public_key())), "{line}");
+}
+
+#[test]
 fn every_connection_gets_a_nonce_of_its_own() {
     let server = nkey_server(&KeyPair::new_user(), "");
     let nonces: std::collections::HashSet<String> = (0..20)
@@ -253,7 +269,8 @@ fn users_may_be_restricted_to_trusted_proxies() {
 #[test]
 fn a_later_connect_authenticates_anew() {
     let server = Server::start(
-        "accounts { A { users = [ {user: a, password: p} ] }, B { users = [ {user: b, password: p} ] } }",
+        "accounts { A { limits { max_connections: 1 }, users = [ {user: a, password: p} ] }, \
+         B { limits { max_connections: 2 }, users = [ {user: b, password: p} ] } }",
     );
     let mut in_b = accepted(&server, r#""user":"b","pass":"p""#);
     let mut wire = accepted(&server, r#""user":"a","pass":"p""#);
@@ -264,6 +281,13 @@ fn a_later_connect_authenticates_anew() {
     // The subscription is gone, and so is the first account.
     in_b.send("SUB bar 1\r\nPUB foo 1\r\nx\r\n");
     in_b.expect_nothing();
+    // The connection counts in the second account, and in the first no longer.
+    let mut in_a = accepted(&server, r#""user":"a","pass":"p""#);
+    in_a.send("PUB foo 1\r\nx\r\n");
+    in_a.expect_nothing();
+    wire.expect_nothing();
+    login(&server, r#""user":"b","pass":"p""#)
+        .expect_error("maximum account active connections exceeded");
     wire.send("PUB bar 2\r\nhi\r\n");
     wire.expect_nothing();
     in_b.expect("MSG bar 1 2\r\nhi\r\n");

@@ -27,7 +27,8 @@ fn spread(
 #[test]
 fn published_subjects_are_mapped() {
     let server = Server::start(
-        "mappings { foo: bar, \"a.*.*\": \"b.$2.$1\", \"w.>\": \"v.>\", \"p.*\": \"p.{{partition(3,1)}}.$1\" }",
+        "mappings { foo: bar, \"a.*.*\": \"b.$2.$1\", \"w.>\": \"v.>\", \"p.*\": \"p.{{partition(3,1)}}.$1\", \
+         \"q.*.*\": \"q.$1.{{wildcard(2)}}.{{partition(10,1,2)}}\" }",
     );
     let (mut source, mut sink) = (accepted(&server, ""), accepted(&server, ""));
     sink.send("SUB > 1\r\n");
@@ -47,6 +48,14 @@ fn published_subjects_are_mapped() {
     source.expect_nothing();
     let first = spread(&mut source, &mut sink, "p.some", 1);
     assert_eq!(spread(&mut source, &mut sink, "p.some", 1), first, "partitions are stable");
+    for n in 0..20 {
+        let subject = format!("q.{n}.{}", 20 - n);
+        let first = spread(&mut source, &mut sink, &subject, 1);
+        let to = first.keys().next().expect("a message");
+        let partition = to.strip_prefix(&format!("{subject}.")).and_then(|p| p.parse::<u8>().ok());
+        assert!(partition.is_some_and(|p| p < 10), "{to}");
+        assert_eq!(spread(&mut source, &mut sink, &subject, 1), first);
+    }
 }
 
 #[test]

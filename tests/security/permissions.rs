@@ -1,7 +1,7 @@
 //! What users may publish and subscribe to (spec 03 §12, spec 01 §7.3).
 
-use crate::accepted;
 use crate::support::{Server, Wire};
+use crate::{accepted, connect_line};
 
 /// A server with a user `u` of these permissions and an unrestricted user `all`.
 fn server(permissions: &str) -> Server {
@@ -124,6 +124,59 @@ fn wide_subscriptions_do_not_get_denied_messages() {
         u.expect("MSG foo.open 1 1\r\ny\r\nMSG jobs 2 1\r\nz\r\n");
     }
     u.expect_nothing();
+}
+
+#[test]
+fn a_denial_for_a_queue_group_is_about_that_group_only() {
+    for (deny, denied, allowed) in [
+        ("admin.secret workers", "workers", "auditors"),
+        ("admin.secret work.*", "work.prod", "audit.prod"),
+    ] {
+        let server = server(&format!("{{subscribe: {{allow: \">\", deny: \"{deny}\"}}}}"));
+        let (mut u, mut source) = (user(&server), all(&server));
+        u.send(format!("SUB admin.* {denied} 1\r\nSUB admin.* {allowed} 2\r\nSUB admin.* 3\r\n"));
+        u.expect_nothing();
+        source.send("PUB admin.secret 6\r\nsecret\r\n");
+        source.expect_nothing();
+        let mut got = [u.message().0, u.message().0];
+        got.sort();
+        assert_eq!(got, ["MSG admin.secret 2 6", "MSG admin.secret 3 6"], "{deny}");
+        u.expect_nothing();
+    }
+}
+
+#[test]
+fn denials_with_wildcards_hold_back_what_they_share_with_a_subscription() {
+    for (deny, subject, denied, allowed) in [
+        ("*.secret", "foo.*", "foo.secret", "foo.public"),
+        ("foo.*.bar", "foo.baz.*", "foo.baz.bar", "foo.baz.qux"),
+        ("*.*.bar", "foo.*.*", "foo.baz.bar", "foo.baz.qux"),
+        ("a.>", "*.b", "a.b", "z.b"),
+    ] {
+        let server = server(&format!("{{subscribe: {{allow: \">\", deny: \"{deny}\"}}}}"));
+        let (mut u, mut source) = (user(&server), all(&server));
+        u.send(format!("SUB {subject} workers 1\r\n"));
+        u.expect_nothing();
+        source.send(format!("PUB {denied} 2\r\nno\r\nPUB {allowed} 2\r\nok\r\n"));
+        source.expect_nothing();
+        u.expect(format!("MSG {allowed} 1 2\r\nok\r\n"));
+        u.expect_nothing();
+    }
+}
+
+#[test]
+fn denials_end_with_the_login_they_belong_to() {
+    let server = server("{subscribe: {deny: foo.secret}}");
+    let (mut u, mut source) = (user(&server), all(&server));
+    u.send("SUB foo.* 1\r\n");
+    u.expect_nothing();
+    u.send(connect_line(r#""user":"all","pass":"p""#));
+    assert_eq!(u.until_pong(), Vec::<String>::new());
+    u.send("SUB foo.* 2\r\n");
+    u.expect_nothing();
+    source.send("PUB foo.secret 1\r\nx\r\n");
+    source.expect_nothing();
+    u.expect("MSG foo.secret 2 1\r\nx\r\n");
 }
 
 #[test]

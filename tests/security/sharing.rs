@@ -36,11 +36,13 @@ fn request(wire: &mut Wire) -> (String, String) {
 #[test]
 fn streams_are_imported_under_the_configured_subject() {
     let server = server(
-        "{stream: \"orders.*\"}, {stream: news}, {stream: \"deep.>\"}, {stream: \"map.*.*\"}",
+        "{stream: \"orders.*\"}, {stream: news}, {stream: \"deep.>\"}, {stream: \"map.*.*\"}, \
+         {stream: \"same.*.*\"}",
         "{stream: {account: A, subject: \"orders.*\"}}, \
          {stream: {account: A, subject: news}, to: \"from.a\"}, \
          {stream: {account: A, subject: \"deep.>\"}, prefix: pre}, \
-         {stream: {account: A, subject: \"map.*.*\"}, to: \"swap.$2.$1\"}",
+         {stream: {account: A, subject: \"map.*.*\"}, to: \"swap.$2.$1\"}, \
+         {stream: {account: A, subject: \"same.*.*\"}, to: \"same.$1.{{wildcard(2)}}\"}",
     );
     let (mut a, mut b, mut c) = (user(&server, "a"), user(&server, "b"), user(&server, "c"));
     b.send("SUB > 1\r\n");
@@ -52,6 +54,7 @@ fn streams_are_imported_under_the_configured_subject() {
         ("news", "from.a"),
         ("deep.x.y", "pre.deep.x.y"),
         ("map.x.y", "swap.y.x"),
+        ("same.x.y", "same.x.y"),
     ] {
         a.send(format!("PUB {published} 2\r\nhi\r\n"));
         a.expect_nothing();
@@ -464,6 +467,34 @@ fn cycles_are_refused_and_chains_are_not() {
             ],
             false,
         ),
+        ("service", &[("A", &["*"], &[("B", "x", "x")]), ("B", &["x"], &[("A", "*", "$1")])], true),
+        (
+            "service",
+            &[("A", &["a.*"], &[("B", "a.*", "b.*")]), ("B", &["a.*"], &[("A", "a.x", "c.x")])],
+            false,
+        ),
+        // The first of the imports of A leads nowhere, the second one round.
+        (
+            "service",
+            &[
+                ("A", &["*"], &[("C", "x", ""), ("D", "y", "")]),
+                ("C", &["x"], &[]),
+                ("D", &["y"], &[("E", "y", "")]),
+                ("E", &["*"], &[("A", "*", "")]),
+            ],
+            true,
+        ),
+        (
+            "stream",
+            &[
+                ("A", &["*"], &[("C", "x", "x"), ("D", "y", "y")]),
+                ("C", &["x"], &[]),
+                ("D", &["y"], &[("E", "y", "y")]),
+                ("E", &["*"], &[("A", "*", "")]),
+            ],
+            true,
+        ),
+        ("stream", &[("A", &["*"], &[("B", "x", "x")]), ("B", &["x"], &[("A", "*", "$1")])], true),
         ("stream", &[("A", &["x"], &[("B", "x", "")]), ("B", &["x"], &[("A", "x", "")])], true),
         ("stream", &[("A", &["*"], &[("B", "y", "")]), ("B", &["y"], &[("A", "x", "y")])], true),
         (

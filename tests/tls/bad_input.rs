@@ -107,6 +107,29 @@ fn a_peer_that_leaves_in_the_handshake_is_reported() {
 }
 
 #[test]
+fn monitoring_shows_who_has_not_begun_the_handshake() {
+    let authority = Authority::new();
+    let server = start(&authority, "timeout: 10");
+    let waiting = greeted(&server);
+    let connz = server.monitor("/connz");
+    assert_eq!(connz["num_connections"], 1);
+    let shown = &connz["connections"][0];
+    assert!(shown.get("tls_version").is_none() && shown.get("tls_cipher_suite").is_none());
+    drop(waiting);
+}
+
+#[test]
+fn who_leaves_before_the_handshake_is_forgotten() {
+    let authority = Authority::new();
+    let server = start(&authority, "");
+    for _ in 0..100 {
+        drop(open(server.address()));
+    }
+    server.wait_for_monitor("/varz", |v| v["total_connections"] == 100 && v["connections"] == 0);
+    Secure::client(server.address(), &Setup::new(&authority)).sync();
+}
+
+#[test]
 fn a_handshake_that_stalls_ends_with_its_timeout() {
     let authority = Authority::new();
     let server = start(&authority, "timeout: 0.1");

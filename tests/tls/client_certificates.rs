@@ -143,7 +143,9 @@ fn resumed_sessions_keep_the_clients_identity() {
 fn a_certificate_names_the_user() {
     let authority = Authority::new();
     let users = "authorization { users: [ { user: \"a@example\" }, { user: \"spiffe://x/b\" }, \
-                 { user: \"O=Synadia,CN=jim\" }, { user: \"c.example\", password: secret } ] }";
+                 { user: \"O=Synadia,CN=jim\", permissions: { publish: foo } }, \
+                 { user: \"c.example\", password: secret }, { user: \"d.example\" }, \
+                 { user: \"w@example\", allowed_connection_types: [WEBSOCKET] } ] }";
     let server = start(&authority, "verify_and_map: true", users);
     let with_name =
         |name: rcgen::SanType| authority.issue(|params| params.subject_alt_names = vec![name]);
@@ -160,6 +162,27 @@ fn a_certificate_names_the_user() {
         assert_eq!(outcome(pair, ""), Ok(()));
     }
     assert_eq!(outcome(&authority.client("joe"), ""), Err(refused.clone()));
+    assert!(Secure::try_client(server.address(), &Setup::new(&authority), "").is_err());
+    // Of several names the first that a user has counts, and the subject is the last of them.
+    let unknown = || rcgen::SanType::DnsName("x.example".try_into().unwrap());
+    let second = authority.issue(|params| {
+        let known = rcgen::SanType::DnsName("d.example".try_into().unwrap());
+        params.subject_alt_names = vec![unknown(), known];
+    });
+    assert_eq!(outcome(&second, ""), Ok(()));
+    let subject = authority.issue(|params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, "jim");
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Synadia");
+        params.subject_alt_names = vec![unknown()];
+    });
+    // The user's permissions come with the name.
+    let setup = Setup::new(&authority).with_certificate(&subject);
+    let mut jim = Secure::client(server.address(), &setup);
+    jim.send("PUB foo 0\r\n\r\nPUB bar 0\r\n\r\n");
+    assert_eq!(jim.line(), "-ERR 'Permissions Violation for Publish to \"bar\"'");
+    jim.sync();
+    let elsewhere = with_name(rcgen::SanType::Rfc822Name("w@example".try_into().unwrap()));
+    assert_eq!(outcome(&elsewhere, ""), Err(refused.clone()));
     // A password that the user has is still asked for; a name that is sent is not looked at.
     assert_eq!(outcome(&dns, ""), Err(refused));
     assert_eq!(outcome(&dns, "\"user\":\"other\",\"pass\":\"secret\""), Ok(()));

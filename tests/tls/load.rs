@@ -139,6 +139,8 @@ fn a_reader_that_stops_is_a_slow_consumer_over_tls_too() {
         let varz = server.monitor("/varz");
         (varz["slow_consumers"] == 1).then_some(())
     });
+    // It reads nothing all the while, which does not keep its connection.
+    server.wait_for_monitor("/connz", |v| v["num_connections"] == 1);
     publisher.sync();
     drop(slow);
 }

@@ -79,6 +79,25 @@ fn the_fallback_serves_plain_clients_where_they_are_allowed() {
 }
 
 #[test]
+fn a_notice_says_whether_tls_is_required() {
+    let authority = Authority::new();
+    let allowed = "allow_non_tls: true";
+    for (tls, others, word) in [
+        ("", "", "required"),
+        ("", allowed, "available"),
+        // Nobody but who begins with the handshake gets in.
+        ("handshake_first: true", allowed, "required"),
+        ("handshake_first: 25ms", allowed, "available"),
+    ] {
+        let server = start(&authority, tls, others);
+        server.wait_for_log(&format!("[INF] TLS {word} for client connections"));
+        let lines = server.log_lines();
+        let notice = |l: &&String| l.contains(" TLS ") && l.ends_with(" for client connections");
+        assert_eq!(lines.iter().filter(notice).count(), 1, "{lines:?}");
+    }
+}
+
+#[test]
 fn plain_and_encrypted_clients_share_a_port_where_allowed() {
     let authority = Authority::new();
     let server = start(&authority, "", "allow_non_tls: true");
@@ -133,13 +152,21 @@ fn a_proxy_header_precedes_the_handshake() {
 #[test]
 fn what_follows_a_proxy_header_decides_about_tls_where_both_are_allowed() {
     let authority = Authority::new();
-    let server = start(&authority, "", "proxy_protocol: true\nallow_non_tls: true");
+    let others = "proxy_protocol: true\nallow_non_tls: true\nhttp: \"127.0.0.1:-1\"";
+    let server = start(&authority, "", others);
     for header in [PROXY_V1.to_vec(), proxy_v2()] {
         let mut plain = open(server.address());
         plain_line(&mut plain);
         plain.write_all(&header).unwrap();
         let mut client = Secure::upgrade(plain, &Setup::new(&authority)).unwrap();
         client.try_greet("").unwrap();
+        let connz = server.monitor("/connz");
+        let connections = connz["connections"].as_array().unwrap();
+        assert!(!connections.is_empty());
+        assert!(
+            connections.iter().all(|c| c["ip"] == "203.0.113.7" && c["port"] == 4711),
+            "{connz}"
+        );
         let mut plain = server.connect();
         plain.send(&header);
         plain.send("CONNECT {\"verbose\":false}\r\nPING\r\n");
@@ -160,6 +187,10 @@ fn a_handshake_first_client_behind_a_proxy_sees_its_own_address() {
     let info = info_of(&client.line());
     assert_eq!(info["client_ip"], "203.0.113.7");
     client.try_greet("").unwrap();
+    // Who comes without a header may begin with the handshake as well.
+    let mut direct = Secure::upgrade(open(server.address()), &Setup::new(&authority)).unwrap();
+    assert_eq!(info_of(&direct.line())["tls_required"], true);
+    direct.try_greet("").unwrap();
     // Without a header, and without TLS first, the fallback still works.
     Secure::client(server.address(), &Setup::new(&authority)).sync();
 }

@@ -101,6 +101,20 @@ fn subscribing_follows_allow_then_deny_with_queue_groups() {
         (&["foo", "foo v1"], &["foo v1"], "foo", "v1", false),
         (&["bar", "foo.>"], &["foo.baz"], "foo.baz", "", false),
         (&["bar", "foo.>"], &["foo.baz"], "foo.*", "", true),
+        // Groups on every subject.
+        (&["> bar.>"], &[], "whizz", "bar.bang", true),
+        (&["> bar.>"], &[], "whizz", "", false),
+        (&["> v1.>"], &[], "foo", "v1.prod", true),
+        (&["> *.dev", "> *.stg"], &[], "foo", "bar", false),
+        (&[], &["> *.dev", "> *.stg"], "foo", "bar", true),
+        (&[">"], &["> >"], "foo", "", true),
+        (&[], &["> >"], "foo", "bar", false),
+        (&[], &["foo >"], "foo", "bar", false),
+        (&[">"], &["foo"], "foo", "bar", false),
+        (&[">"], &["foo"], "bar", "", true),
+        (&[">"], &[">"], "foo", "bar", false),
+        // A denial for one group leaves the others denied.
+        (&[">"], &["admin.>", "> restricted"], "admin.secret", "workers", false),
     ];
     for &(allow, deny, subject, queue, allowed) in table {
         let p = subscribing(allow, deny);
@@ -169,6 +183,35 @@ fn entries_that_make_no_sense_are_named_and_left_out() {
     );
     assert!(p.may_publish(b"ok") && !p.may_publish(b"c"));
     assert!(p.may_subscribe(b"fine", b"") && !p.may_subscribe(b"a", b""));
+}
+
+#[test]
+fn a_publish_denial_with_a_queue_group_denies_all_the_same() {
+    let deny = rule(None, &["admin.secret workers"]);
+    let (p, errors) =
+        Permissions::compile(&Configured { publish: Some(deny), ..Configured::default() });
+    assert_eq!(
+        errors,
+        ["queue qualifier is not valid for publish deny subject \"admin.secret workers\""]
+    );
+    assert!(!p.may_publish(b"admin.secret") && p.may_publish(b"admin.open"));
+}
+
+#[test]
+fn entries_are_a_subject_and_perhaps_a_queue_group() {
+    for (text, expected) in [
+        ("foo", Some(("foo", None))),
+        ("foo bar", Some(("foo", Some("bar")))),
+        (" foo bar ", Some(("foo", Some("bar")))),
+        ("foo  bar", Some(("foo", Some("bar")))),
+        ("foo  bar fizz", None),
+        ("", None),
+        ("\t", None),
+        ("\n", None),
+        (" \t\r\n", None),
+    ] {
+        assert_eq!(split(text).ok(), expected, "{text:?}");
+    }
 }
 
 #[test]
