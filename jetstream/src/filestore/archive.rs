@@ -371,7 +371,9 @@ mod tests {
         (files, tar)
     }
 
-    fn read(tar: &[u8], piece: usize) -> Result<(Vec<(String, Vec<u8>)>, bool), ArchiveError> {
+    type Files = Vec<(String, Vec<u8>)>;
+
+    fn read(tar: &[u8], piece: usize) -> Result<(Files, bool), ArchiveError> {
         let mut reader = ArchiveReader::default();
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         let mut finished = false;

@@ -529,7 +529,7 @@ impl Block {
     /// first access of each record, unless the structure shows damage: then all are checked, and
     /// records behind the damage are searched for.
     pub fn index_loaded(&mut self) -> Option<MissingRecords> {
-        let Some(mut loaded) = self.loaded.take() else { return None };
+        let mut loaded = self.loaded.take()?;
         loaded.subjects = None;
         let sound = self.index_trusting(&mut loaded);
         let missing = if sound { None } else { Some(self.index_verifying(&mut loaded)) };
