@@ -1,1 +1,22 @@
 //! nats-server: configuration, accounts, connection kinds, delivery and monitoring.
+
+pub mod account;
+pub mod advertise;
+pub mod auth;
+pub mod client;
+pub mod closed;
+pub mod config;
+pub mod delivery;
+pub mod identity;
+pub mod info;
+pub mod json;
+pub mod json_input;
+pub mod logging;
+pub mod monitor;
+pub mod nkey;
+pub mod process;
+pub mod server;
+pub mod startup;
+pub mod subscription;
+pub mod tls;
+pub mod worker;

@@ -216,6 +216,24 @@ mod tests {
     }
 
     #[test]
+    fn runs_and_lists_tell_their_ends_and_members() {
+        for (block, state) in [
+            (DeleteBlock::Range { first: 2, count: 1 }, (2, 2, 1)),
+            (DeleteBlock::List(vec![2]), (2, 2, 1)),
+            (DeleteBlock::List(vec![2, 5]), (2, 5, 2)),
+            (DeleteBlock::Range { first: 2, count: 4 }, (2, 5, 4)),
+            (DeleteBlock::List(Vec::new()), (0, 0, 0)),
+            (DeleteBlock::Set(SequenceSet::new()), (0, 0, 0)),
+        ] {
+            assert_eq!(block.state(), state);
+            let members: Vec<u64> = block.iter().collect();
+            assert_eq!(members.len() as u64, state.2);
+            assert!(members.first().is_none_or(|first| *first == state.0));
+            assert!(members.last().is_none_or(|last| *last == state.1));
+        }
+    }
+
+    #[test]
     fn runs_at_the_end_of_the_numbers_do_not_overflow() {
         let run = DeleteBlock::Range { first: u64::MAX, count: u64::MAX };
         assert_eq!(run.state(), (u64::MAX, u64::MAX, u64::MAX));

@@ -32,6 +32,8 @@ pub enum StoreError {
     NoAckPolicy,
     /// The given sequence is not the one after the last.
     SequenceMismatch,
+    /// The stream has given out its last sequence.
+    SequencesExhausted,
     /// More subjects match than were allowed for.
     TooManyResults,
     /// A consumer state older than what is held.
@@ -123,6 +125,7 @@ impl fmt::Display for StoreError {
             StoreError::WrongStorageType => "wrong storage type",
             StoreError::NoAckPolicy => "ack policy is none",
             StoreError::SequenceMismatch => "expected sequence does not match store",
+            StoreError::SequencesExhausted => "no sequence is left to give out",
             StoreError::TooManyResults => "too many matching results for request",
             StoreError::OldUpdate => "old update ignored",
             StoreError::CorruptStreamState => "stream state snapshot is corrupt",

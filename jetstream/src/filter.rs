@@ -5,6 +5,7 @@
 //! them. Wildcards count only as whole tokens.
 
 use smallvec::SmallVec;
+use sublist::stree::SubjectTree;
 
 /// A set of subjects, given by literal subjects and wildcards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,8 +16,27 @@ pub enum SubjectFilter {
     Literal(Box<[u8]>),
     /// The messages whose subject matches one wildcard.
     Wildcard(Box<[u8]>),
-    /// The messages whose subject matches any of several; at least two, none of them `>`.
-    Any(Box<[SubjectFilter]>),
+    /// The messages whose subject matches any of several.
+    Any(Box<FilterUnion>),
+}
+
+/// Several filters at once; at least two, none of them `>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterUnion {
+    /// Sorted, each once.
+    literals: Vec<SubjectFilter>,
+    /// Sorted, each once.
+    wildcards: Vec<SubjectFilter>,
+}
+
+impl FilterUnion {
+    fn matches(&self, subject: &[u8]) -> bool {
+        self.has_literal(subject) || self.wildcards.iter().any(|part| part.matches(subject))
+    }
+
+    fn has_literal(&self, subject: &[u8]) -> bool {
+        self.literals.binary_search_by(|part| part.text().cmp(subject)).is_ok()
+    }
 }
 
 impl SubjectFilter {
@@ -34,20 +54,25 @@ impl SubjectFilter {
 
     /// The union of several filters; everything when there are none or one is `>`.
     pub fn any<T: AsRef<[u8]>>(filters: impl IntoIterator<Item = T>) -> Self {
-        let mut parts: Vec<SubjectFilter> = Vec::new();
+        let (mut literals, mut wildcards) = (Vec::new(), Vec::new());
         for filter in filters {
-            let part = SubjectFilter::new(filter);
-            if part == SubjectFilter::All {
-                return SubjectFilter::All;
-            }
-            if !parts.contains(&part) {
-                parts.push(part);
+            match SubjectFilter::new(filter) {
+                SubjectFilter::Literal(subject) => literals.push(SubjectFilter::Literal(subject)),
+                SubjectFilter::Wildcard(subject) => {
+                    wildcards.push(SubjectFilter::Wildcard(subject));
+                }
+                _ => return SubjectFilter::All,
             }
         }
-        match parts.len() {
-            0 => SubjectFilter::All,
-            1 => parts.remove(0),
-            _ => SubjectFilter::Any(parts.into_boxed_slice()),
+        for parts in [&mut literals, &mut wildcards] {
+            parts.sort_unstable_by(|one, other| one.text().cmp(other.text()));
+            parts.dedup();
+        }
+        match (literals.len(), wildcards.len()) {
+            (0, 0) => SubjectFilter::All,
+            (1, 0) => literals.remove(0),
+            (0, 1) => wildcards.remove(0),
+            _ => SubjectFilter::Any(Box::new(FilterUnion { literals, wildcards })),
         }
     }
 
@@ -62,7 +87,7 @@ impl SubjectFilter {
             SubjectFilter::All => true,
             SubjectFilter::Literal(literal) => **literal == *subject,
             SubjectFilter::Wildcard(wildcard) => wildcard_matches(wildcard, subject),
-            SubjectFilter::Any(parts) => parts.iter().any(|part| part.matches(subject)),
+            SubjectFilter::Any(union) => union.matches(subject),
         }
     }
 
@@ -70,7 +95,7 @@ impl SubjectFilter {
     /// [`SubjectFilter::Any`].
     pub fn parts(&self) -> SmallVec<[&SubjectFilter; 1]> {
         match self {
-            SubjectFilter::Any(parts) => parts.iter().collect(),
+            SubjectFilter::Any(union) => union.literals.iter().chain(&union.wildcards).collect(),
             single => SmallVec::from_slice(&[single]),
         }
     }
@@ -78,9 +103,50 @@ impl SubjectFilter {
     /// The text of a single filter: `>` for everything, `None` for a union.
     pub fn as_subject(&self) -> Option<&[u8]> {
         match self {
-            SubjectFilter::All => Some(b">"),
-            SubjectFilter::Literal(subject) | SubjectFilter::Wildcard(subject) => Some(subject),
             SubjectFilter::Any(_) => None,
+            single => Some(single.text()),
+        }
+    }
+
+    /// The text of a single filter; a union has none.
+    fn text(&self) -> &[u8] {
+        match self {
+            SubjectFilter::All => b">",
+            SubjectFilter::Literal(subject) | SubjectFilter::Wildcard(subject) => subject,
+            SubjectFilter::Any(_) => b"",
+        }
+    }
+
+    /// Calls `visit` for every matching subject of an index, each once, until it returns false;
+    /// returns whether it never did. Subjects come in the order of their bytes, unless the filter
+    /// is a union.
+    pub fn visit<V>(
+        &self,
+        tree: &SubjectTree<V>,
+        mut visit: impl FnMut(&[u8], &V) -> bool,
+    ) -> bool {
+        match self {
+            SubjectFilter::All => tree.iter_ordered(visit),
+            SubjectFilter::Literal(subject) => {
+                tree.find(subject).is_none_or(|value| visit(subject, value))
+            }
+            SubjectFilter::Wildcard(wildcard) => tree.match_until(wildcard, visit),
+            SubjectFilter::Any(union) => {
+                for (index, part) in union.wildcards.iter().enumerate() {
+                    let earlier = &union.wildcards[..index];
+                    let seen = |subject: &[u8]| earlier.iter().any(|part| part.matches(subject));
+                    if !tree.match_until(part.text(), |subject, value| {
+                        seen(subject) || visit(subject, value)
+                    }) {
+                        return false;
+                    }
+                }
+                union.literals.iter().all(|part| {
+                    let subject = part.text();
+                    union.wildcards.iter().any(|wildcard| wildcard.matches(subject))
+                        || tree.find(subject).is_none_or(|value| visit(subject, value))
+                })
+            }
         }
     }
 }
@@ -98,22 +164,36 @@ pub fn has_wildcard(subject: &[u8]) -> bool {
 
 /// Whether a literal `subject` matches `filter`, token by token.
 ///
-/// Empty tokens of the filter match nothing. A token that merely starts with `*` stands for any
-/// token, which is what the reference's matcher by tokens does with it (spec 06 §15).
+/// Wildcards count only as whole tokens: `*x` is literal here as in the index, so that what is
+/// counted is what is found. Empty tokens match nothing.
 pub fn wildcard_matches(filter: &[u8], subject: &[u8]) -> bool {
-    let mut subject_tokens = subject.split(|byte| *byte == b'.');
-    for token in filter.split(|byte| *byte == b'.') {
-        let Some(given) = subject_tokens.next() else { return false };
-        match token {
-            [] => return false,
+    let (mut filter, mut subject) = (filter, subject);
+    loop {
+        match filter {
             b">" => return true,
-            _ if given.is_empty() => return false,
-            [b'*', ..] => {}
-            _ if token != given => return false,
-            _ => {}
+            [b'*', rest @ ..] if rest.is_empty() || rest[0] == b'.' => {
+                let len = memchr::memchr(b'.', subject).unwrap_or(subject.len());
+                if len == 0 {
+                    return false;
+                }
+                (filter, subject) = (rest, &subject[len..]);
+            }
+            _ => {
+                let len = memchr::memchr(b'.', filter).unwrap_or(filter.len());
+                let (token, rest) = filter.split_at(len);
+                match subject.strip_prefix(token) {
+                    Some(after) if len > 0 => (filter, subject) = (rest, after),
+                    _ => return false,
+                }
+            }
+        }
+        // Both are now at the end of a token, or the subject is inside one.
+        match (filter.split_first(), subject.split_first()) {
+            (None, None) => return true,
+            (Some((_, rest)), Some((b'.', after))) => (filter, subject) = (rest, after),
+            _ => return false,
         }
     }
-    subject_tokens.next().is_none()
 }
 
 #[cfg(test)]
@@ -145,7 +225,8 @@ mod tests {
             ("*.*", "foo", false),
             ("foo.*.baz", "foo.bar.baz", true),
             ("foo.*.baz", "foo..baz", false),
-            ("*x.*", "foo.bar", true),
+            ("*x.*", "foo.bar", false),
+            ("*x.*", "*x.bar", true),
         ] {
             assert_eq!(
                 SubjectFilter::new(filter).matches(subject.as_bytes()),
@@ -161,5 +242,63 @@ mod tests {
         assert!(filter.matches(b"foo"));
         assert!(filter.matches(b"bar.x"));
         assert!(!filter.matches(b"bar"));
+    }
+
+    #[test]
+    fn index_is_visited_once_for_each_matching_subject() {
+        let mut tree = SubjectTree::new();
+        for subject in ["a.1", "a.2", "b.1", "b.2", "c"] {
+            tree.insert(subject.as_bytes(), ());
+        }
+        let visited = |filter: &SubjectFilter| {
+            let mut subjects = Vec::new();
+            assert!(filter.visit(&tree, |subject, ()| {
+                subjects.push(String::from_utf8_lossy(subject).into_owned());
+                true
+            }));
+            subjects.sort();
+            subjects
+        };
+        assert_eq!(visited(&SubjectFilter::All).len(), 5);
+        assert_eq!(visited(&SubjectFilter::new("a.*")), ["a.1", "a.2"]);
+        assert_eq!(visited(&SubjectFilter::new("c")), ["c"]);
+        assert_eq!(visited(&SubjectFilter::new("d")).len(), 0);
+        let union = SubjectFilter::any(["*.1", "a.*", "a.1", "c", "d"]);
+        assert_eq!(visited(&union), ["a.1", "a.2", "b.1", "c"]);
+        let mut count = 0;
+        assert!(!union.visit(&tree, |_, ()| {
+            count += 1;
+            count < 2
+        }));
+        assert_eq!(count, 2);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_agrees_with_comparing_token_by_token(
+            filter in "[ab*>]{0,2}(\\.[ab*>]{0,2}){0,3}",
+            subject in "[ab]{0,2}(\\.[ab]{0,2}){0,3}",
+        ) {
+            let mut given = subject.split('.');
+            let mut expected = true;
+            let mut open_ended = false;
+            let tokens: Vec<&str> = filter.split('.').collect();
+            for (index, token) in tokens.iter().enumerate() {
+                let found = given.next();
+                let last = index + 1 == tokens.len();
+                expected &= match (*token, found) {
+                    (">", Some(_)) if last => {
+                        open_ended = true;
+                        true
+                    }
+                    ("*", Some(found)) => !found.is_empty(),
+                    (token, Some(found)) => !token.is_empty() && token == found,
+                    (_, None) => false,
+                };
+            }
+            expected &= open_ended || given.next().is_none();
+            let matches = wildcard_matches(filter.as_bytes(), subject.as_bytes());
+            proptest::prop_assert_eq!(matches, expected);
+        }
     }
 }

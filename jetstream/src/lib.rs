@@ -3,13 +3,19 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+#[cfg(test)]
+mod conformance;
+pub mod consumer;
 pub mod deletes;
 pub mod disk;
 pub mod duration;
 pub mod error;
 pub mod filestore;
 pub mod filter;
+pub mod gojson;
 pub mod headers;
+pub mod markers;
+pub mod memstore;
 pub mod message;
 pub mod schedules;
 pub mod seqset;
@@ -18,4 +24,4 @@ pub mod time;
 pub mod timewheel;
 pub mod ttl;
 pub mod types;
-mod varint;
+pub mod varint;

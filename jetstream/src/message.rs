@@ -9,7 +9,7 @@ use std::fmt;
 ///
 /// All parts are slices of one shared buffer: reading one costs a reference count, and its bytes
 /// stay readable after the store has dropped the message.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct StoredMessage {
     buffer: Bytes,
     subject_start: u32,
@@ -135,6 +135,19 @@ impl StoredMessage {
         self.timestamp
     }
 }
+
+/// Messages are equal when their parts are, wherever these lie.
+impl PartialEq for StoredMessage {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+            && self.timestamp == other.timestamp
+            && self.subject() == other.subject()
+            && self.header() == other.header()
+            && self.payload() == other.payload()
+    }
+}
+
+impl Eq for StoredMessage {}
 
 impl fmt::Debug for StoredMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

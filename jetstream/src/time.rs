@@ -30,9 +30,17 @@ impl Timestamp {
         Timestamp(nanos)
     }
 
-    /// The time `seconds` after the Unix epoch, saturating at what nanoseconds can tell.
+    /// The time `seconds` after the Unix epoch, or the farthest whole second nanoseconds can tell.
     pub const fn from_seconds(seconds: i64) -> Self {
-        Timestamp(seconds.saturating_mul(NANOS_PER_SECOND))
+        const MAX: i64 = i64::MAX / NANOS_PER_SECOND;
+        let seconds = if seconds > MAX {
+            MAX
+        } else if seconds < -MAX {
+            -MAX
+        } else {
+            seconds
+        };
+        Timestamp(seconds * NANOS_PER_SECOND)
     }
 
     /// Nanoseconds since the Unix epoch.

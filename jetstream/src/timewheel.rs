@@ -228,6 +228,39 @@ mod tests {
     }
 
     #[test]
+    fn expired_entries_stay_until_they_are_removed() {
+        let mut wheel = TimeWheel::new();
+        for sequence in 1..=4 {
+            wheel.insert(sequence, at(10));
+        }
+        for _ in 0..2 {
+            let expired = wheel.expired(at(10)).map(|(sequence, _)| sequence);
+            assert_eq!(expired.collect::<Vec<_>>(), [1, 2, 3, 4]);
+        }
+        assert!(wheel.remove(2, at(10)) && wheel.remove(4, at(10)));
+        let expired = wheel.expired(at(10)).map(|(sequence, _)| sequence);
+        assert_eq!(expired.collect::<Vec<_>>(), [1, 3]);
+        assert!(wheel.remove(1, at(10)) && wheel.remove(3, at(10)));
+        assert_eq!((wheel.len(), wheel.expired(at(10)).count()), (0, 0));
+    }
+
+    #[test]
+    fn many_entries_survive_updates_and_removals() {
+        let count = 100_000;
+        let mut wheel = TimeWheel::new();
+        for sequence in 0..count {
+            wheel.insert(sequence, at(sequence as i64));
+        }
+        for sequence in (0..count).step_by(2) {
+            assert!(wheel.update(sequence, at(sequence as i64), at((sequence + count) as i64)));
+        }
+        for sequence in (1..count).step_by(2) {
+            assert!(wheel.remove(sequence, at(sequence as i64)));
+        }
+        assert_eq!((wheel.len(), wheel.next_expiry()), (50_000, Some(at(100_000))));
+    }
+
+    #[test]
     fn empty_file_is_a_header() {
         assert_eq!(TimeWheel::new().encode(7), [1, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
     }

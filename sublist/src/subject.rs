@@ -161,21 +161,34 @@ fn is_subject_whitespace(b: u8) -> bool {
 /// Whether a published subject, every token of which stands for itself, matches a filter that
 /// may hold wildcards (spec 01 §6.4). A subject with an empty token matches nothing.
 pub fn match_literal(literal: &[u8], filter: &[u8]) -> bool {
-    let mut subject_tokens = tokens(literal);
-    let mut filter_tokens = tokens(filter);
+    let (mut rest, mut wanted) = (literal, filter);
     loop {
-        match (filter_tokens.next(), subject_tokens.next()) {
-            (None, None) => return true,
-            (Some(_), Some([])) | (None, Some(_)) | (Some(_), None) => return false,
-            (Some(FULL_TOKEN), Some(_)) if filter_tokens.rest.is_none() => {
-                return subject_tokens.all(|token| !token.is_empty());
+        // Both stand at the start of a token.
+        let token_len = match wanted {
+            [FULL_WILDCARD] => return tokens(rest).all(|token| !token.is_empty()),
+            [PARTIAL_WILDCARD] | [PARTIAL_WILDCARD, TOKEN_SEPARATOR, ..] => {
+                wanted = wanted.get(1..).unwrap_or_default();
+                rest.iter().position(|&b| b == TOKEN_SEPARATOR).unwrap_or(rest.len())
             }
-            (Some(PARTIAL_TOKEN), Some(_)) => {}
-            (Some(wanted), Some(token)) => {
-                if wanted != token {
-                    return false;
-                }
+            _ => {
+                let same = rest
+                    .iter()
+                    .zip(wanted)
+                    .take_while(|(a, b)| a == b && **a != TOKEN_SEPARATOR)
+                    .count();
+                wanted = wanted.get(same..).unwrap_or_default();
+                same
             }
+        };
+        if token_len == 0 {
+            return false;
+        }
+        match (rest.get(token_len..).unwrap_or_default(), wanted) {
+            ([], []) => return true,
+            ([TOKEN_SEPARATOR, tail @ ..], [TOKEN_SEPARATOR, wanted_tail @ ..]) => {
+                (rest, wanted) = (tail, wanted_tail);
+            }
+            _ => return false,
         }
     }
 }

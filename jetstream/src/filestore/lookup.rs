@@ -143,8 +143,8 @@ impl FileStore {
                     .match_filter(wildcard, |subject, info| found.push((subject.into(), *info)));
                 found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             }
-            SubjectFilter::Any(parts) => {
-                for part in parts {
+            SubjectFilter::Any(_) => {
+                for part in filter.parts() {
                     found.extend(self.matching_subjects(part));
                 }
                 found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

@@ -85,6 +85,10 @@ impl Chunk {
         }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        if matches!(self, Chunk::Bits { .. }) { size_of::<Bitmap>() } else { 0 }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count() == 0
     }

@@ -186,6 +186,13 @@ impl SequenceSet {
         union
     }
 
+    /// Bytes of heap memory the set holds, counting an entry of the map with what its nodes leave
+    /// unused at worst.
+    pub fn heap_bytes(&self) -> usize {
+        let entry = 2 * (size_of::<u64>() + size_of::<Chunk>());
+        self.chunks.values().map(|chunk| entry + chunk.heap_bytes()).sum()
+    }
+
     /// Panics when an invariant of the module does not hold.
     pub fn check_invariants(&self) {
         let mut len = 0;

@@ -222,6 +222,69 @@ fn version_1_is_read_and_its_count_checked() {
     assert_eq!(SequenceSet::decode(&bytes), Err(SequenceSetError::BadEncoding));
 }
 
+#[test]
+fn removing_what_is_absent_changes_nothing() {
+    let members = [22, 222, 2222, 222_222];
+    let mut set: SequenceSet = members.into_iter().collect();
+    for absent in [0, 23, 2223, 5000, 100_000, 999_999] {
+        assert!(!set.remove(absent));
+    }
+    assert_eq!((set.nodes(), set.len()), (3, 4));
+    assert!(members.into_iter().all(|member| set.remove(member)));
+    assert!(set.is_empty());
+}
+
+#[test]
+fn iteration_crosses_words_nodes_and_gaps_and_can_stop() {
+    let members = [0, 1, 63, 64, 127, 128, 2047, 2048, 4095, 4096, 100_000, 1_000_000];
+    let set: SequenceSet = members.into_iter().collect();
+    assert!(set.iter().eq(members));
+    let mut visited = 0;
+    let found = set.iter().inspect(|_| visited += 1).find(|member| *member == 64);
+    assert_eq!((found, visited), (Some(64), 4));
+}
+
+#[test]
+fn filling_the_gaps_of_existing_nodes_adds_no_nodes() {
+    let mut set: SequenceSet = (0..8 * 2048).step_by(2).collect();
+    assert_eq!((set.nodes(), set.len()), (8, 4 * 2048));
+    for sequence in (1..8 * 2048).step_by(2) {
+        assert!(set.insert(sequence));
+    }
+    assert_eq!((set.nodes(), set.len()), (8, 8 * 2048));
+    assert!((0..8 * 2048).all(|sequence| !set.insert(sequence)));
+    assert_eq!(set.len(), 8 * 2048);
+    set.check_invariants();
+}
+
+#[test]
+fn node_count_beyond_the_bytes_is_refused_in_both_versions() {
+    for version in [1, 2] {
+        for nodes in [u32::MAX, 0x0080_0000, 1] {
+            let mut bytes = vec![22, version];
+            bytes.extend_from_slice(&nodes.to_le_bytes());
+            bytes.extend_from_slice(&0_u32.to_le_bytes());
+            assert_eq!(SequenceSet::decode(&bytes), Err(SequenceSetError::BadEncoding));
+        }
+    }
+    let mut valid = vec![22, 2, 1, 0, 0, 0, 0, 0, 0, 0];
+    valid.resize(10 + 266, 0);
+    assert_eq!(SequenceSet::decode(&valid), Ok((SequenceSet::new(), 276)));
+}
+
+#[test]
+fn millions_of_random_sequences_take_a_fraction_of_a_hash_set() {
+    let mut set = SequenceSet::new();
+    let mut mix = 42_u64;
+    for _ in 0..5_000_000 {
+        mix = mix.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        set.insert((mix >> 33) % 7_000_000);
+    }
+    // A hash set takes more than the eight bytes of each of its sequences.
+    let hashed = set.len() as usize * 8;
+    assert!(set.heap_bytes() * 20 < hashed, "{} of {hashed}", set.heap_bytes());
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Insert(u64),

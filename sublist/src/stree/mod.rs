@@ -13,6 +13,7 @@
 //! a long subject. See `node` and `leaves` for the layouts.
 
 mod arena;
+mod intersect;
 mod leaves;
 mod node;
 mod pattern;
@@ -21,6 +22,8 @@ mod tests;
 mod walk;
 
 use smallvec::SmallVec;
+
+pub use intersect::{intersect_gsl, intersect_gsl_mut, lazy_intersect};
 
 use arena::{Arena, BlockRef};
 use leaves::{LeafId, Leaves};
@@ -268,7 +271,7 @@ impl<V> SubjectTree<V> {
                     if let Some(id) = node.terminal {
                         assert!(self.leaves.suffix(&self.arena, id).is_empty());
                     }
-                    pending.extend((0..node.keys.len()).map(|index| node.link(index)));
+                    pending.extend(node.links());
                 }
             }
         }
@@ -475,31 +478,6 @@ impl<V> SubjectTree<V> {
             Place::Root => self.root = Some(link),
             Place::LinkOf(at, index) => node::set_link(&mut self.arena, at, index, link),
         }
-    }
-}
-
-/// Calls `visit` for every subject that is in both trees, once each, in bytewise order, with its
-/// values in the first and in the second tree.
-pub fn lazy_intersect<A, B>(
-    left: &SubjectTree<A>,
-    right: &SubjectTree<B>,
-    mut visit: impl FnMut(&[u8], &A, &B),
-) {
-    // Each subject of the smaller tree is looked up in the larger one.
-    if left.len() <= right.len() {
-        left.iter_ordered(|subject, a| {
-            if let Some(b) = right.find(subject) {
-                visit(subject, a, b);
-            }
-            true
-        });
-    } else {
-        right.iter_ordered(|subject, b| {
-            if let Some(a) = left.find(subject) {
-                visit(subject, a, b);
-            }
-            true
-        });
     }
 }
 

@@ -90,6 +90,10 @@ impl<'a> Node<'a> {
         Link::decode(read_u32(&self.links[index * 4..]))
     }
 
+    pub(super) fn links(&self) -> impl Iterator<Item = Link> + use<'a> {
+        self.links.chunks_exact(4).map(|raw| Link::decode(read_u32(raw)))
+    }
+
     /// How many entries and nodes hang directly below.
     pub(super) fn fanout(&self) -> usize {
         self.keys.len() + usize::from(self.terminal.is_some())

@@ -1,0 +1,53 @@
+//! The subject mappings of an account (spec 03 §15.1).
+
+use crate::config::options::account::Mapping;
+use ::sublist::transform::{MapDestination, SubjectMapping, SubjectMappings};
+
+pub use ::sublist::transform::Mapped;
+
+/// Mappings as one server applies them.
+#[derive(Clone, Debug)]
+pub struct Mappings {
+    list: SubjectMappings,
+    /// The name of this server's cluster, empty without one.
+    cluster: String,
+}
+
+impl Mappings {
+    /// From the configuration, which has been checked; `None` without mappings.
+    ///
+    /// # Errors
+    /// The text to print where one cannot be made after all.
+    pub fn new(configured: &[Mapping], cluster: &str) -> Result<Option<Mappings>, String> {
+        if configured.is_empty() {
+            return Ok(None);
+        }
+        let mut list = SubjectMappings::default();
+        for mapping in configured {
+            let destinations: Vec<MapDestination> = mapping
+                .destinations
+                .iter()
+                .map(|d| MapDestination {
+                    subject: d.subject.clone().into_bytes(),
+                    weight: d.weight,
+                    cluster: d.cluster.clone(),
+                })
+                .collect();
+            let made = SubjectMapping::new(mapping.source.as_bytes(), &destinations);
+            let made =
+                made.map_err(|e| format!("Error adding mapping for {:?} : {e}", mapping.source))?;
+            list.insert(made);
+        }
+        Ok(Some(Mappings { list, cluster: cluster.to_owned() }))
+    }
+
+    /// Appends to `out` what a subject is mapped to.
+    pub fn map_into(
+        &self,
+        subject: &[u8],
+        random: impl FnMut() -> u32,
+        out: &mut Vec<u8>,
+    ) -> Mapped {
+        self.list.map_into(subject, &self.cluster, random, out)
+    }
+}

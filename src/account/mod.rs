@@ -1,0 +1,238 @@
+//! Accounts: the routing domains. Each has its own subscriptions, limits and counters.
+
+pub mod expiry;
+mod imports;
+mod mappings;
+mod registry;
+pub mod responses;
+
+pub use imports::{ServiceExport, ServiceImport, StreamImport};
+pub use mappings::{Mapped, Mappings};
+pub use registry::Accounts;
+pub use responses::Responses;
+
+use crate::subscription::{Destination, Subscription};
+use ::sublist::Sublist;
+use expiry::Expiry;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Mutex, RwLock};
+
+/// Name of the account that connections belong to unless they are told otherwise.
+pub const GLOBAL_ACCOUNT: &str = "$G";
+/// Name of the default system account.
+pub const SYSTEM_ACCOUNT: &str = "$SYS";
+
+/// Time between two log lines about connections of an account with too many subscriptions.
+const MAX_SUBSCRIPTIONS_LOG_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Limits of an account; -1 means unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Subscriptions of one connection.
+    pub max_subscriptions: i64,
+    /// Payload bytes of one message, headers included.
+    pub max_payload: i64,
+    /// Client connections.
+    pub max_connections: i64,
+    /// Leafnode connections.
+    pub max_leafnodes: i64,
+}
+
+impl Default for AccountLimits {
+    fn default() -> Self {
+        AccountLimits {
+            max_subscriptions: -1,
+            max_payload: -1,
+            max_connections: -1,
+            max_leafnodes: -1,
+        }
+    }
+}
+
+/// Messages and bytes, both ways. Bytes include headers and exclude line ends (spec 01 §15).
+#[derive(Default)]
+pub struct Traffic {
+    /// Messages received.
+    pub in_messages: AtomicI64,
+    /// Bytes received.
+    pub in_bytes: AtomicI64,
+    /// Messages delivered.
+    pub out_messages: AtomicI64,
+    /// Bytes delivered.
+    pub out_bytes: AtomicI64,
+}
+
+impl Traffic {
+    /// Adds what one read batch brought.
+    pub fn add(&self, batch: &TrafficBatch) {
+        if batch.in_messages != 0 {
+            self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
+            self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
+        }
+        if batch.out_messages != 0 {
+            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
+            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Traffic of one read batch, counted without atomics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TrafficBatch {
+    /// Messages received.
+    pub in_messages: i64,
+    /// Bytes received.
+    pub in_bytes: i64,
+    /// Messages delivered.
+    pub out_messages: i64,
+    /// Bytes delivered.
+    pub out_bytes: i64,
+}
+
+/// An account.
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// A small number that is never given to another account: the key of match caches.
+    pub id: u32,
+    /// Who subscribes to what.
+    pub sublist: Sublist<Arc<Subscription>>,
+    /// Limits of its connections.
+    pub limits: AccountLimits,
+    /// When it came to be as it is.
+    pub updated: SystemTime,
+    /// Counters.
+    pub traffic: Traffic,
+    /// Its slow consumers since the start.
+    pub slow_consumers: AtomicI64,
+    /// Ids of the client connections in it.
+    clients: Mutex<HashSet<u64>>,
+    /// Streams of other accounts.
+    stream_imports: OnceLock<Box<[Arc<StreamImport>]>>,
+    /// Answers that its services owe to other accounts, once there was a request.
+    responses: OnceLock<Arc<Responses>>,
+    expiry: Arc<Expiry>,
+    has_mappings: AtomicBool,
+    mappings: RwLock<Option<Arc<Mappings>>>,
+    /// When a connection with too many subscriptions was last logged.
+    subscription_limit_logged: Mutex<Option<Instant>>,
+}
+
+/// Characters of generated names.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+impl Account {
+    /// An account without connections.
+    pub fn new(name: &str, limits: AccountLimits, cache: bool) -> Account {
+        Account {
+            name: name.to_owned(),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            sublist: if cache { Sublist::with_cache() } else { Sublist::without_cache() },
+            limits,
+            updated: SystemTime::now(),
+            traffic: Traffic::default(),
+            slow_consumers: AtomicI64::new(0),
+            clients: Mutex::new(HashSet::new()),
+            stream_imports: OnceLock::new(),
+            responses: OnceLock::new(),
+            expiry: Arc::default(),
+            has_mappings: AtomicBool::new(false),
+            mappings: RwLock::new(None),
+            subscription_limit_logged: Mutex::new(None),
+        }
+    }
+
+    /// The name that monitoring shows beside the name.
+    pub fn name_tag(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Registers a client connection.
+    ///
+    /// # Errors
+    /// [`TooManyConnections`] when the account's limit is reached.
+    pub fn add_client(&self, cid: u64) -> Result<(), TooManyConnections> {
+        let mut clients = self.clients.lock();
+        if let Ok(max) = usize::try_from(self.limits.max_connections)
+            && clients.len() >= max
+        {
+            return Err(TooManyConnections);
+        }
+        clients.insert(cid);
+        Ok(())
+    }
+
+    /// Removes a client connection.
+    pub fn remove_client(&self, cid: u64) {
+        self.clients.lock().remove(&cid);
+    }
+
+    /// Streams of other accounts that its subscriptions get messages of.
+    pub fn stream_imports(&self) -> &[Arc<StreamImport>] {
+        self.stream_imports.get().map_or(&[][..], |imports| &**imports)
+    }
+
+    fn set_stream_imports(&self, imports: Vec<Arc<StreamImport>>) {
+        // Linking happens once.
+        let _ = self.stream_imports.set(imports.into_boxed_slice());
+    }
+
+    /// The answers that its services owe. From the first call on there is a subscription for them;
+    /// `random` then makes their subjects.
+    pub fn responses(&self, random: u64) -> &Arc<Responses> {
+        self.responses.get_or_init(|| {
+            let responses = Arc::new(Responses::new(random, self.expiry.clone()));
+            let to = Destination::Responses(responses.clone());
+            let subscription = Subscription::new(&responses.subject(), None, b"", to);
+            // The subject is valid, and only a full index refuses one.
+            let inserted = self.sublist.insert(Arc::new(subscription));
+            debug_assert!(inserted.is_ok());
+            responses
+        })
+    }
+
+    /// The same, unless there was no request yet.
+    pub fn existing_responses(&self) -> Option<&Responses> {
+        self.responses.get().map(|responses| &**responses)
+    }
+
+    /// The mappings in force. Looked at once per read of a connection.
+    pub fn mappings(&self) -> Option<Arc<Mappings>> {
+        if !self.has_mappings.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.mappings.read().clone()
+    }
+
+    /// Replaces the mappings.
+    pub fn set_mappings(&self, mappings: Option<Mappings>) {
+        let mut current = self.mappings.write();
+        self.has_mappings.store(mappings.is_some(), Ordering::Relaxed);
+        *current = mappings.map(Arc::new);
+    }
+
+    /// Whether to log that a connection has too many subscriptions: not all of them are.
+    pub fn logs_subscription_limit(&self, now: Instant) -> bool {
+        let mut last = self.subscription_limit_logged.lock();
+        let due = last.is_none_or(|at| now.duration_since(at) >= MAX_SUBSCRIPTIONS_LOG_INTERVAL);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+
+    /// Client connections registered.
+    pub fn client_count(&self) -> usize {
+        self.clients.lock().len()
+    }
+}
+
+/// The account has as many connections as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyConnections;

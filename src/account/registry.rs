@@ -1,0 +1,199 @@
+//! The accounts of a server by name, as its configuration asks for them (spec 03 §2.3 and §13).
+//!
+//! The global account always exists. The system account is the configured one, or one named
+//! `$SYS`, or made up unless that is switched off.
+
+use super::expiry::Expiry;
+use super::{Account, AccountLimits, DIGITS, GLOBAL_ACCOUNT, Mappings, SYSTEM_ACCOUNT, imports};
+use crate::config::options::Options;
+use crate::config::options::account as configured;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The accounts of a server.
+pub struct Accounts {
+    by_name: BTreeMap<String, Arc<Account>>,
+    global: Arc<Account>,
+    system: Option<Arc<Account>>,
+    internal_user: Option<String>,
+    expiry: Arc<Expiry>,
+}
+
+impl Accounts {
+    /// From options whose baseline is set. `random` makes the name of a user, where the server has
+    /// to add one.
+    ///
+    /// # Errors
+    /// The text to print when the system account is not there, or mappings or imports cannot be
+    /// made.
+    pub fn new(o: &Options, mut random: u64) -> Result<Accounts, String> {
+        let cache = !o.no_sublist_cache;
+        let expiry = Arc::new(Expiry::default());
+        let mut by_name = BTreeMap::new();
+        // Of several entries of one name the last is meant, but there is only one `$G`.
+        for account in &o.accounts {
+            let mut made = Account::new(&account.name, limits(account.limits), cache);
+            made.expiry = expiry.clone();
+            made.set_mappings(Mappings::new(&account.mappings, &o.cluster.name)?);
+            by_name.insert(account.name.clone(), Arc::new(made));
+        }
+        let empty = |name: &str| {
+            let mut made = Account::new(name, AccountLimits::default(), cache);
+            made.expiry = expiry.clone();
+            Arc::new(made)
+        };
+        let global = by_name.entry(GLOBAL_ACCOUNT.to_owned());
+        let global = global.or_insert_with(|| empty(GLOBAL_ACCOUNT)).clone();
+        let name = match o.system_account.as_str() {
+            "" if by_name.contains_key(SYSTEM_ACCOUNT) => Some(SYSTEM_ACCOUNT),
+            "" => None,
+            name => Some(name),
+        };
+        let mut internal_user = None;
+        let system = match name {
+            Some(name) => {
+                let account = by_name.get(name).cloned();
+                let account = account.ok_or("error resolving system account: account missing")?;
+                // With nothing but a system account configured, clients must still be able to
+                // connect without credentials.
+                let alone = by_name.len() == 2 && o.operators.is_empty();
+                if alone && o.no_auth_user.is_empty() && !o.authorization_defined {
+                    let letters = std::iter::repeat_with(|| {
+                        let digit = DIGITS[(random % 62) as usize];
+                        random /= 62;
+                        char::from(digit)
+                    });
+                    internal_user = Some(format!("nats-{}", letters.take(8).collect::<String>()));
+                }
+                Some(account)
+            }
+            None if o.no_system_account => None,
+            None => Some(
+                by_name
+                    .entry(SYSTEM_ACCOUNT.to_owned())
+                    .or_insert_with(|| empty(SYSTEM_ACCOUNT))
+                    .clone(),
+            ),
+        };
+        let accounts = Accounts { by_name, global, system, internal_user, expiry };
+        imports::link(o, &accounts)?;
+        Ok(accounts)
+    }
+
+    /// When answers of services are forgotten.
+    pub fn expiry(&self) -> &Arc<Expiry> {
+        &self.expiry
+    }
+
+    /// The account of connections that are in no other.
+    pub fn global(&self) -> &Arc<Account> {
+        &self.global
+    }
+
+    /// The system account, unless there is none.
+    pub fn system(&self) -> Option<&Arc<Account>> {
+        self.system.as_ref()
+    }
+
+    /// The account of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Account>> {
+        self.by_name.get(name)
+    }
+
+    /// All accounts, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.by_name.values()
+    }
+
+    /// The user that was added for clients without credentials, see spec 03 §2.3.
+    pub fn internal_user(&self) -> Option<&str> {
+        self.internal_user.as_deref()
+    }
+}
+
+fn limits(configured: configured::AccountLimits) -> AccountLimits {
+    AccountLimits {
+        max_subscriptions: i64::from(configured.max_subscriptions),
+        max_payload: i64::from(configured.max_payload),
+        max_connections: i64::from(configured.max_connections),
+        max_leafnodes: i64::from(configured.max_leafnodes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::account::AccountOptions;
+
+    fn options(names: &[&str]) -> Options {
+        let accounts = names.iter().map(|&name| AccountOptions::new(name)).collect();
+        Options { accounts, ..Options::with_defaults() }
+    }
+
+    fn names(accounts: &Accounts) -> Vec<&str> {
+        accounts.all().map(|a| a.name.as_str()).collect()
+    }
+
+    fn system(accounts: &Accounts) -> Option<&str> {
+        accounts.system().map(|a| a.name.as_str())
+    }
+
+    #[test]
+    fn a_server_without_accounts_has_the_global_and_the_system_account() {
+        let accounts = Accounts::new(&options(&[]), 1).unwrap();
+        assert_eq!(names(&accounts), ["$G", "$SYS"]);
+        assert_eq!(system(&accounts), Some("$SYS"));
+        assert_eq!(accounts.internal_user(), None);
+    }
+
+    #[test]
+    fn the_system_account_is_the_configured_one() {
+        let mut o = options(&["A", "B"]);
+        o.system_account = "B".to_owned();
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert_eq!(names(&accounts), ["$G", "A", "B"]);
+        assert_eq!(system(&accounts), Some("B"));
+        o.system_account = "C".to_owned();
+        let error = Accounts::new(&o, 1).err();
+        assert_eq!(error.as_deref(), Some("error resolving system account: account missing"));
+    }
+
+    #[test]
+    fn an_account_with_the_default_name_is_the_system_account() {
+        let accounts = Accounts::new(&options(&["$SYS", "A"]), 1).unwrap();
+        assert_eq!(system(&accounts), Some("$SYS"));
+        assert_eq!(names(&accounts), ["$G", "$SYS", "A"]);
+    }
+
+    #[test]
+    fn caching_of_matches_can_be_switched_off_in_all_accounts() {
+        let mut o = options(&["A", "B"]);
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert!(accounts.all().all(|account| account.sublist.cache_enabled()));
+        o.no_sublist_cache = true;
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert!(!accounts.all().any(|account| account.sublist.cache_enabled()));
+    }
+
+    #[test]
+    fn the_system_account_can_be_switched_off() {
+        let o = Options { no_system_account: true, ..options(&["A"]) };
+        let accounts = Accounts::new(&o, 1).unwrap();
+        assert_eq!(names(&accounts), ["$G", "A"]);
+        assert_eq!(system(&accounts), None);
+    }
+
+    #[test]
+    fn a_system_account_alone_gets_a_user_for_clients_without_credentials() {
+        let user = |o: &Options| Accounts::new(o, 0x1234_5678_9abc).unwrap().internal_user;
+        let name = user(&options(&["$SYS"])).expect("a user");
+        assert!(name.starts_with("nats-") && name.len() == 13, "{name}");
+        let named = Options { system_account: "S".to_owned(), ..options(&["S"]) };
+        assert!(user(&named).is_some());
+        assert!(user(&options(&["$SYS", "A"])).is_none(), "another account");
+        let other = Options { no_auth_user: "u".to_owned(), ..options(&["$SYS"]) };
+        assert!(user(&other).is_none(), "a user is configured");
+        let block = Options { authorization_defined: true, ..options(&["$SYS"]) };
+        assert!(user(&block).is_none(), "an authorization block");
+    }
+}

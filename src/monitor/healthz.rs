@@ -1,0 +1,119 @@
+//! `/healthz` (spec 04 §3.10).
+
+use super::response::Status;
+use crate::server::Server;
+use serde::Serialize;
+
+/// What is asked of `/healthz`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthzOptions {
+    /// Stop when JetStream is found enabled.
+    pub js_enabled_only: bool,
+    /// Stop when the server itself is found healthy.
+    pub js_server_only: bool,
+    /// Stop after the JetStream cluster's meta layer.
+    pub js_meta_only: bool,
+    /// Check this account only.
+    pub account: String,
+    /// Check this stream only.
+    pub stream: String,
+    /// Check this consumer only.
+    pub consumer: String,
+    /// List all errors instead of telling the first.
+    pub details: bool,
+}
+
+/// What an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ErrorType {
+    /// A listener.
+    Connection,
+    /// The request.
+    BadRequest,
+    /// JetStream as a whole.
+    #[serde(rename = "JETSTREAM")]
+    JetStream,
+}
+
+/// One of the errors found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthError {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: ErrorType,
+    /// What is wrong.
+    pub error: String,
+}
+
+/// The document at `/healthz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Healthz {
+    /// `ok`, `error` or `unavailable`.
+    pub status: &'static str,
+    /// The first error.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// All errors, if details were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<HealthError>,
+}
+
+/// Checks the server's health.
+pub fn healthz(server: &Server, options: &HealthzOptions) -> (Status, Healthz) {
+    match check(server, options) {
+        Ok(()) => (Status::Ok, Healthz { status: "ok", error: String::new(), errors: Vec::new() }),
+        Err(Failure { code, status, kind, error }) => {
+            let document = if options.details {
+                Healthz {
+                    status: "error",
+                    error: String::new(),
+                    errors: vec![HealthError { kind, error }],
+                }
+            } else {
+                Healthz { status, error, errors: Vec::new() }
+            };
+            (code, document)
+        }
+    }
+}
+
+struct Failure {
+    code: Status,
+    status: &'static str,
+    kind: ErrorType,
+    error: String,
+}
+
+fn check(server: &Server, options: &HealthzOptions) -> Result<(), Failure> {
+    let bad_request = |error: &str| Failure {
+        code: Status::BadRequest,
+        status: "error",
+        kind: ErrorType::BadRequest,
+        error: error.to_owned(),
+    };
+    if options.account.is_empty() && !options.stream.is_empty() {
+        return Err(bad_request("\"account\" must not be empty when checking stream health"));
+    }
+    if options.stream.is_empty() && !options.consumer.is_empty() {
+        return Err(bad_request("\"stream\" must not be empty when checking consumer health"));
+    }
+    if !server.is_ready() {
+        return Err(Failure {
+            code: Status::InternalServerError,
+            status: "error",
+            kind: ErrorType::Connection,
+            error: "failed to be ready for connections after 1ms: server".to_owned(),
+        });
+    }
+    if options.js_server_only || !server.options().jetstream.enabled {
+        return Ok(());
+    }
+    // Configured, but this server has no JetStream that could run.
+    Err(Failure {
+        code: Status::ServiceUnavailable,
+        status: "unavailable",
+        kind: ErrorType::JetStream,
+        error: "JetStream not enabled (10076)".to_owned(),
+    })
+}
