@@ -137,19 +137,14 @@ fn displaced_message_of_a_dropped_block_stays_away_when_its_displacer_is_removed
         rig.close_roughly();
         rig.disk = SimDisk::new(chance);
         rig.open();
-        for _ in 0..4 {
-            rig.put("key", "an older value");
-        }
+        rig.put("key", "an older value");
+        rig.put("other", "keeps the block");
+        rig.put("filler", &"x".repeat(150));
+        let newest = rig.put("key", "the last value");
+        rig.put("filler", "x");
         rig.store().sync().unwrap();
-        for _ in 0..4 {
-            rig.put("key", "a newer value");
-        }
-        rig.store().sync().unwrap();
-        let last = rig.put("key", "the last value of all");
-        while rig.store().doomed.is_empty() {
-            rig.put("key", "the last value of all");
-        }
-        let newest = rig.shape().2.max(last);
+        rig.put("other", "lets the block go");
+        assert!(!rig.store().doomed.is_empty(), "the first block is dropped");
         rig.remove(newest);
         rig.store().flush_last().unwrap();
         rig.close_roughly();
