@@ -311,6 +311,9 @@ impl FileStore {
     /// Makes everything appended so far durable, then unlinks what is not needed any more.
     pub(super) fn sync_now(&mut self) -> StoreResult<u64> {
         self.writable()?;
+        if !self.doomed.is_empty() {
+            self.tell_last()?;
+        }
         self.flush_last()?;
         for index in std::mem::take(&mut self.unsynced) {
             if let Some(position) = self.position_of_block(index) {
@@ -379,6 +382,7 @@ impl FileStore {
             }
         }
         self.names_changed = true;
+        self.upkeep.doomed_displaced = false;
         Ok(())
     }
 

@@ -371,10 +371,9 @@ mod tests {
         (files, tar)
     }
 
-    /// Names and contents of an archive's files, and whether its end was reached.
-    type Files = (Vec<(String, Vec<u8>)>, bool);
+    type Files = Vec<(String, Vec<u8>)>;
 
-    fn read(tar: &[u8], piece: usize) -> Result<Files, ArchiveError> {
+    fn read(tar: &[u8], piece: usize) -> Result<(Files, bool), ArchiveError> {
         let mut reader = ArchiveReader::default();
         let mut files: Vec<(String, Vec<u8>)> = Vec::new();
         let mut finished = false;

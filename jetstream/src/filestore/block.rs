@@ -88,6 +88,9 @@ pub(super) struct Block {
     /// The first sequence the block has, or ever had, in its file: what tombstones elsewhere may
     /// be needed for.
     pub file_first: u64,
+    /// The highest sequence that a record of the block is known to have, tombstones included: what
+    /// the file alone proves of the stream's last sequence. It may be too low, never too high.
+    pub told: u64,
     pub file: Option<Box<dyn DiskFile>>,
     /// Bytes handed to the file.
     pub written: u64,
@@ -121,6 +124,7 @@ impl Block {
             last_checksum: [0; 8],
             prior_tombstones: PriorTombstones::None,
             file_first: last.seq + 1,
+            told: 0,
             file: None,
             written: 0,
             unsynced: false,
@@ -244,6 +248,7 @@ impl Block {
         let offset = loaded.append(record, len, &self.hash)?;
         self.last_checksum = offset.1;
         self.raw_len += len;
+        self.told = self.told.max(record.seq);
         if record.kind == RecordKind::Message {
             loaded.put_slot(record.seq, offset.0 | VERIFIED);
             if let Some(index) = &mut loaded.subjects {

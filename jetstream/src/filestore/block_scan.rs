@@ -96,6 +96,7 @@ impl<'a> BlockScan<'a> {
     fn tombstone(&mut self, record: &Record, findings: &mut Findings) {
         findings.tombstones.push(Tombstone { seq: record.seq });
         self.lowest_tombstones.add(record.seq);
+        self.block.told = self.block.told.max(record.seq);
         findings.note_last(Mark { seq: record.seq, timestamp: record.timestamp });
     }
 
@@ -122,6 +123,7 @@ impl<'a> BlockScan<'a> {
             if record.timestamp == 0 { self.block.last.timestamp } else { record.timestamp };
         let mark = Mark { seq, timestamp };
         findings.note_last(mark);
+        self.block.told = self.block.told.max(seq);
         let is_message = record.kind == RecordKind::Message;
         let block = &mut self.block;
         if block.is_empty() {

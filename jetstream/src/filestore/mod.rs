@@ -334,6 +334,8 @@ impl FileStore {
         }
         block.messages = block.messages.saturating_sub(count);
         block.bytes = missing.live_bytes;
+        // Its highest record may be one of those that cannot be proved.
+        block.told = 0;
         let index = block.index;
         if block.messages == 0 {
             block.set_empty();

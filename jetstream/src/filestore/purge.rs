@@ -1,5 +1,7 @@
 //! Purge, compact and truncate (spec 06, sections 13.5 to 13.7).
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::block::{Block, Loaded, Mark, PriorTombstones};
@@ -255,33 +257,30 @@ impl FileStore {
         let position = self.position_at_or_after(seq);
         let timestamp = self.truncated_time(position, seq)?;
         let absent = self.position_of(seq).is_none();
-        let kept = self.tombstones_to_keep(position, seq)?;
-        let rewritten = !kept.is_empty();
-        if rewritten {
-            // Removals of messages that stay would be forgotten with the blocks that remember
-            // them, so these are written again first, to a block of their own.
-            self.roll()?;
-            for (target, timestamp) in kept {
-                self.append_tombstone(target, timestamp)?;
-            }
-            self.sync_now()?;
+        // Removals would be forgotten with the blocks that remember them, so these are written
+        // again first, to blocks of their own: what was removed below the cut stays remembered,
+        // what was removed above it until its records are gone too.
+        let (mut kept, meanwhile) =
+            self.tombstones_behind(position, seq)?.into_iter().partition::<Vec<_>, _>(below(seq));
+        if absent {
+            // No message tells the new last sequence. Once the records above it are gone, only
+            // this tombstone does.
+            kept.push((seq, timestamp));
         }
-        let spared = if rewritten { self.blocks.pop_back() } else { None };
-        while self.blocks.len() > position + 1 {
-            let Some(block) = self.blocks.pop_back() else { break };
-            for path in [self.paths.block(block.index), self.paths.block_key(block.index)] {
-                if let Err(error) = remove_file_if_exists(self.disk.as_ref(), &path) {
-                    return Err(self.fail(disk_error("remove", &path, &error)));
-                }
-            }
-            self.upkeep.forget_block(block.index);
-        }
-        self.names_changed = true;
-        self.sync_names()?;
+        let end = self.blocks.len();
+        self.append_block_of_tombstones(kept)?;
+        let kept_end = self.blocks.len();
+        self.append_block_of_tombstones(meanwhile)?;
+        self.sync_now()?;
+        let meanwhile = self.blocks.split_off(kept_end);
+        let spared = self.blocks.split_off(end);
+        let behind = self.blocks.split_off(self.blocks.len().min(position + 1));
+        self.unlink_blocks(behind)?;
         if position < self.blocks.len() {
             self.cut_block(position, seq, timestamp)?;
         }
-        if let Some(mut block) = spared {
+        self.unlink_blocks(meanwhile)?;
+        for mut block in spared {
             block.last = Mark { seq, timestamp };
             block.set_empty();
             block.file_first = seq + 1;
@@ -291,9 +290,6 @@ impl FileStore {
         self.totals.messages = self.blocks.iter().map(|block| block.messages).sum();
         self.totals.bytes = self.blocks.iter().map(|block| block.bytes).sum();
         self.select_first();
-        if absent {
-            self.append_tombstone(seq, timestamp)?;
-        }
         self.sync_now()?;
         if !self.subjects.is_empty() {
             self.rebuild_subjects();
@@ -311,6 +307,34 @@ impl FileStore {
         Ok(())
     }
 
+    /// Writes tombstones to new blocks.
+    fn append_block_of_tombstones(&mut self, tombstones: Vec<(u64, i64)>) -> StoreResult<()> {
+        if !tombstones.is_empty() {
+            self.roll()?;
+        }
+        for (target, timestamp) in tombstones {
+            self.append_tombstone(target, timestamp)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of blocks, the newest first, and makes it durable that they are gone.
+    fn unlink_blocks(&mut self, blocks: VecDeque<Block>) -> StoreResult<()> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        for block in blocks.into_iter().rev() {
+            for path in [self.paths.block(block.index), self.paths.block_key(block.index)] {
+                if let Err(error) = remove_file_if_exists(self.disk.as_ref(), &path) {
+                    return Err(self.fail(disk_error("remove", &path, &error)));
+                }
+            }
+            self.upkeep.forget_block(block.index);
+        }
+        self.names_changed = true;
+        self.sync_names()
+    }
+
     fn truncated_time(&mut self, position: usize, seq: u64) -> StoreResult<i64> {
         let Some(block) = self.blocks.get(position) else {
             return Ok(self.totals.last.timestamp);
@@ -323,9 +347,9 @@ impl FileStore {
         Ok(block.timestamp(seq).unwrap_or(block.last.timestamp))
     }
 
-    /// The tombstones in the blocks from `position` on that remember removals of sequences up to
-    /// `seq` in blocks that stay whole.
-    fn tombstones_to_keep(&mut self, position: usize, seq: u64) -> StoreResult<Vec<(u64, i64)>> {
+    /// The tombstones in the blocks from `position` on that remember removals in blocks before
+    /// theirs, but for those of `seq`, the sequence of the cut.
+    fn tombstones_behind(&mut self, position: usize, seq: u64) -> StoreResult<Vec<(u64, i64)>> {
         let mut kept = Vec::new();
         for at in position..self.blocks.len() {
             let block = &self.blocks[at];
@@ -341,7 +365,7 @@ impl FileStore {
             let block = &mut self.blocks[at];
             let content = block.loaded.as_mut().map(Loaded::contiguous).unwrap_or_default();
             for (raw, _) in records(&content) {
-                if raw.kind == RecordKind::Tombstone && raw.seq < seq {
+                if raw.kind == RecordKind::Tombstone && raw.seq != seq {
                     kept.push((raw.seq, raw.timestamp));
                 }
             }
@@ -385,6 +409,8 @@ impl FileStore {
         block.raw_len = kept.len() as u64;
         block.written = block.raw_len;
         block.last_checksum = trailing_checksum(&kept).unwrap_or_default();
+        let kept = Bytes::from(kept);
+        block.told = highest(&kept);
         let gone = block.live_from(seq + 1);
         block.messages = block.messages.saturating_sub(gone);
         block.deleted.remove_above(seq);
@@ -393,7 +419,7 @@ impl FileStore {
         if block.messages == 0 {
             block.set_empty();
         }
-        block.loaded = Some(Loaded::whole(kept.into()));
+        block.loaded = Some(Loaded::whole(kept));
         block.bytes = block.live_bytes_loaded();
         if let Some(missing) = block.index_loaded() {
             self.declare_lost(position, missing);
@@ -484,6 +510,10 @@ impl FileStore {
     }
 }
 
+fn below(seq: u64) -> impl FnMut(&(u64, i64)) -> bool {
+    move |(target, _)| *target < seq
+}
+
 fn cut_file(
     disk: &dyn crate::disk::Disk,
     path: &std::path::Path,
@@ -505,6 +535,11 @@ fn is_raw_file(store: &FileStore, position: usize) -> bool {
     let path = store.paths.block(block.index);
     store.disk.metadata(&path).is_ok_and(|found| found.len == block.raw_len)
         && !super::upkeep::file_is_compressed(store, block)
+}
+
+/// The highest sequence of the records of sound content.
+pub(super) fn highest(content: &Bytes) -> u64 {
+    records(content).map(|(raw, _)| raw.seq).max().unwrap_or_default()
 }
 
 /// The records of sound content with their offsets.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::block::Mark;
 use super::compression;
 use super::files::{disk_error, replace_block};
+use super::purge::highest;
 use super::record::{erase_in_place, trailing_checksum};
 use super::{FileStore, SubjectInfo};
 use crate::config::StoreCompression;
@@ -151,7 +152,9 @@ impl FileStore {
         block.raw_len = content.len() as u64;
         block.written = block.raw_len;
         block.last_checksum = trailing_checksum(&content).unwrap_or_default();
-        block.loaded = Some(super::block::Loaded::whole(content.into()));
+        let content = Bytes::from(content);
+        block.told = highest(&content);
+        block.loaded = Some(super::block::Loaded::whole(content));
         let missing = block.index_loaded();
         if let Some(missing) = missing {
             self.declare_lost(position, missing);
@@ -171,6 +174,9 @@ impl FileStore {
     /// Takes a live message out of all accounts, with a tombstone for it unless limits explain
     /// that it is gone. `None` when it is not there, or turns out to be damaged.
     pub(super) fn take_out(&mut self, seq: u64, why: Removal) -> StoreResult<Option<TakenOut>> {
+        if self.position_of(seq).is_none() {
+            return Ok(None);
+        }
         if why == Removal::Request {
             self.bury_displaced()?;
         }
@@ -302,6 +308,11 @@ impl FileStore {
     /// Writes tombstones for what limits displaced and files still hold. Needed before anything is
     /// removed on request: with what displaced them gone, nothing else would tell.
     pub(super) fn bury_displaced(&mut self) -> StoreResult<()> {
+        if self.upkeep.displaced || self.upkeep.doomed_displaced {
+            // A crash must not keep the tombstones and lose what displaced the messages. Nor may
+            // it bring back files of dropped blocks: what limits displaced there gets none.
+            self.sync_now()?;
+        }
         if !std::mem::take(&mut self.upkeep.displaced) {
             return Ok(());
         }
@@ -332,30 +343,39 @@ impl FileStore {
             if needed {
                 position += 1;
             } else {
-                self.drop_block(position)?;
+                self.drop_block(position);
             }
         }
         Ok(())
     }
 
-    fn drop_block(&mut self, position: usize) -> StoreResult<()> {
-        let block = &self.blocks[position];
-        let (index, last) = (block.index, block.last);
-        if last.seq == self.totals.last.seq && last.seq > 0 && self.position_of(last.seq).is_none()
-        {
-            // The stream's last sequence must be told by a file that stays.
-            self.append_tombstone(self.totals.last.seq, self.totals.last.timestamp)?;
-        }
-        if let Some(block) = self.blocks.remove(position)
-            && block.unsynced
+    fn drop_block(&mut self, position: usize) {
+        let Some(block) = self.blocks.remove(position) else { return };
+        self.upkeep.doomed_displaced |= !block.displaced.is_empty();
+        if block.unsynced
             && let Some(file) = block.file
         {
             self.doomed_unsynced.push(file);
         }
-        self.doomed.push(self.paths.block(index));
-        self.doomed.push(self.paths.block_key(index));
-        self.upkeep.forget_block(index);
-        Ok(())
+        self.doomed.push(self.paths.block(block.index));
+        self.doomed.push(self.paths.block_key(block.index));
+        self.upkeep.forget_block(block.index);
+    }
+
+    /// Whether a record in some block other than `but` has the stream's last sequence.
+    pub(super) fn last_is_told(&self, but: Option<usize>) -> bool {
+        let last = self.totals.last.seq;
+        let others = self.blocks.iter().enumerate().filter(|(at, _)| Some(*at) != but);
+        last == 0 || others.rev().any(|(_, block)| block.told >= last || block.is_live(last))
+    }
+
+    /// Writes a tombstone for the stream's last sequence unless a file that stays tells it: with
+    /// the files that are about to go, sequences would be given out a second time.
+    pub(super) fn tell_last(&mut self) -> StoreResult<()> {
+        if self.last_is_told(None) {
+            return Ok(());
+        }
+        self.append_tombstone(self.totals.last.seq, self.totals.last.timestamp)
     }
 }
 

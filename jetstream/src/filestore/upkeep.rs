@@ -37,6 +37,8 @@ pub(super) struct Upkeep {
     pub compact: BTreeSet<u32>,
     /// Some block holds displaced messages without tombstones.
     pub displaced: bool,
+    /// So does some dropped block whose file is not unlinked yet.
+    pub doomed_displaced: bool,
     /// A purge left a directory behind.
     pub trash: bool,
     /// The number the first block gets when there is none.
@@ -61,6 +63,7 @@ impl Upkeep {
         self.compress.clear();
         self.compact.clear();
         self.emptied = false;
+        self.doomed_displaced = false;
         self.next_block_index = last.saturating_add(1);
     }
 
@@ -122,6 +125,9 @@ impl FileStore {
                 Some(due) if due <= now => {
                     self.upkeep.index_deadline = Some(now.saturating_add(nanos(INDEX_INTERVAL)));
                     self.find_compactable();
+                    if !self.upkeep.compact.is_empty() {
+                        self.sync_now()?;
+                    }
                     while let Some(index) = self.upkeep.compact.pop_first() {
                         self.compact_if_worth(index)?;
                     }
@@ -239,7 +245,7 @@ impl FileStore {
     /// needed stay.
     pub(super) fn rewrite_live(&mut self, position: usize) -> StoreResult<()> {
         let last = self.totals.last;
-        if self.blocks[position].last.seq == last.seq && !self.blocks[position].is_live(last.seq) {
+        if !self.blocks[position].is_live(last.seq) && !self.last_is_told(Some(position)) {
             // The record that tells the stream's last sequence may be among those that go.
             self.append_tombstone(last.seq, last.timestamp)?;
             self.sync_now()?;

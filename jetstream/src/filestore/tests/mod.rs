@@ -2,6 +2,7 @@
 
 mod config;
 mod counting;
+mod crashing;
 mod encrypted;
 mod faults;
 mod model;
