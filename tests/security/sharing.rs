@@ -418,15 +418,16 @@ type Sharing<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str, &'a str)]);
 fn sharing_config(kind: &str, accounts: &[Sharing<'_>]) -> String {
     let mut config = "listen: \"127.0.0.1:-1\"\naccounts {\n".to_owned();
     for (name, exports, imports) in accounts {
-        let exports: String = exports.iter().map(|e| format!("{{{kind}: \"{e}\"}} ")).collect();
-        let imports: String = imports
+        let exports: Vec<String> = exports.iter().map(|e| format!("{{{kind}: \"{e}\"}}")).collect();
+        let imports: Vec<String> = imports
             .iter()
             .map(|(from, subject, to)| {
                 let to = if to.is_empty() { String::new() } else { format!(", to: \"{to}\"") };
-                format!("{{{kind}: {{account: {from}, subject: \"{subject}\"}}{to}}} ")
+                format!("{{{kind}: {{account: {from}, subject: \"{subject}\"}}{to}}}")
             })
             .collect();
-        config.push_str(&format!("{name} {{ exports = [ {exports}], imports = [ {imports}] }}\n"));
+        let (exports, imports) = (exports.join(", "), imports.join(", "));
+        config.push_str(&format!("{name} {{ exports = [{exports}], imports = [{imports}] }}\n"));
     }
     config.push_str("}\n");
     config
