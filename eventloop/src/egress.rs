@@ -164,6 +164,8 @@ pub struct Egress {
     /// Did not drain while a producer was held back: not waited for until its queue has drained.
     lagging: AtomicBool,
     closed: AtomicBool,
+    /// Times a producer was held back because this queue was nearly full (spec 01 §8.3).
+    stalls: AtomicI64,
     /// Messages handed over, for statistics of the connection (spec 01 §15).
     out_messages: AtomicI64,
     out_bytes: AtomicI64,
@@ -193,6 +195,7 @@ impl Egress {
             gated: AtomicBool::new(false),
             lagging: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            stalls: AtomicI64::new(0),
             out_messages: AtomicI64::new(0),
             out_bytes: AtomicI64::new(0),
             last_delivery: AtomicU64::new(0),
@@ -237,6 +240,16 @@ impl Egress {
     /// Whether more than three quarters of the pending limit is used (spec 01 §8.3).
     pub fn is_gated(&self) -> bool {
         self.gated.load(Ordering::Relaxed)
+    }
+
+    /// Counts a producer that is held back because this queue is nearly full.
+    pub(crate) fn count_stall(&self) {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a producer was held back because this queue was nearly full.
+    pub fn stalls(&self) -> i64 {
+        self.stalls.load(Ordering::Relaxed)
     }
 
     /// Whether output is refused.

@@ -625,6 +625,7 @@ impl<S: Service> Core<S> {
                 continue;
             }
             if gated && let Some(conn) = &mut entry.conn {
+                egress.count_stall();
                 service.stalled(conn, &egress);
             }
             if egress.wait_for_drain(&mailbox, token) {

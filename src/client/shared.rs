@@ -94,8 +94,6 @@ pub struct ClientShared {
     pub in_messages: AtomicI64,
     /// See `in_messages`.
     pub in_bytes: AtomicI64,
-    /// How often producers were held back for this connection.
-    pub stalls: AtomicI64,
     /// Nanoseconds since the epoch.
     last_activity: AtomicU64,
     rtt_nanos: AtomicU64,
@@ -159,7 +157,6 @@ impl ClientShared {
             traits: AtomicU8::new(0),
             in_messages: AtomicI64::new(0),
             in_bytes: AtomicI64::new(0),
-            stalls: AtomicI64::new(0),
             last_activity: AtomicU64::new(nanos_since_epoch(start)),
             rtt_nanos: AtomicU64::new(0),
             subscriptions: Mutex::new(HashTable::new()),

@@ -492,7 +492,7 @@ fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: System
         out_msgs,
         in_bytes: shared.in_bytes.load(Ordering::Relaxed),
         out_bytes,
-        stalls: shared.stalls.load(Ordering::Relaxed),
+        stalls: shared.egress.stalls(),
         subscriptions: c.subscription_count(),
         name: details.name,
         lang: details.lang,

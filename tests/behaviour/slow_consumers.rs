@@ -200,6 +200,11 @@ fn a_reader_that_goes_on_when_the_publisher_is_stalled_loses_nothing() {
             }
         });
         server.wait_for_monitor("/varz", |v| v["stalled_clients"].as_i64() > Some(0));
+        // The connection that was too slow carries the count (it was never counted there once).
+        server.wait_for_monitor("/connz", |c| {
+            let connections = c["connections"].as_array().expect("a list");
+            connections.iter().any(|c| c["stalls"].as_i64() > Some(0))
+        });
         let mut n = 0;
         while n < total {
             let line = slow.line();
