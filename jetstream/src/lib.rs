@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api_error;
 pub mod config;
 #[cfg(test)]
 mod conformance;
