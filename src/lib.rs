@@ -10,7 +10,6 @@ pub mod delivery;
 pub mod identity;
 pub mod info;
 pub mod json;
-pub mod json_input;
 pub mod logging;
 pub mod monitor;
 pub mod nkey;
