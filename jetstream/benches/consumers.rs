@@ -72,10 +72,11 @@ fn consumer(store: &mut MemoryStore, config: ConsumerConfig, seed: u64) -> Consu
         ack_format: AckFormat::V1,
         max_payload: 0,
     };
+    let name = config.name.clone();
     let new = NewConsumer {
-        name: config.name.clone(),
         created: NOW.to_date_time(),
-        store: ConsumerStore::in_memory(&config.name, config).expect("a name"),
+        store: ConsumerStore::in_memory(&name, config).expect("a name"),
+        name,
         context: Arc::new(context),
         seed,
         active: true,
@@ -257,6 +258,7 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * 4096
 }
 
+/// All groups.
 fn main_groups() {
     let mut criterion = Criterion::default().configure_from_args();
     delivering(&mut criterion);

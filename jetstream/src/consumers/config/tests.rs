@@ -425,7 +425,10 @@ fn names_metadata_and_groups_are_checked_last() {
         ..pull()
     };
     let overflow = PriorityPolicy::Overflow;
-    assert_eq!(code(grouped(&["A", "a-Z/0_=9"], overflow)), None);
+    assert_eq!(code(grouped(&["A", "a-Z/0_=9", "group/consumer=A"], overflow)), None);
+    for name in ["A B", "A\tB", "group-name-that-is-too-long", "\r\n"] {
+        assert_eq!(code(grouped(&[name], overflow)), Some(10162), "{name:?}");
+    }
     let push = ConsumerConfig { deliver_subject: "d".to_owned(), ..grouped(&["A"], overflow) };
     assert_eq!(code(push), Some(10178));
     assert_eq!(code(grouped(&[], overflow)), Some(10159));
