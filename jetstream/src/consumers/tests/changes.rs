@@ -385,3 +385,33 @@ fn consumer_below_the_stream_goes_on_at_its_first_message() {
     fixture.publish_many(1);
     assert_eq!(fixture.take_sequences(), [1_000_000]);
 }
+
+#[test]
+fn purge_that_keeps_half_of_what_is_pending_keeps_exact_positions() {
+    let mut fixture = Fixture::new(pull(|config| config.ack_wait = 1_000_000_000));
+    fixture.publish_many(100);
+    fixture.pull("r", "100");
+    fixture.take_got();
+    purge(&mut fixture, "", 0, 50);
+    fixture.advance_millis(2_000);
+    let counts = |fixture: &mut Fixture| {
+        let info = fixture.info();
+        (info.num_ack_pending, info.num_pending, info.num_redelivered)
+    };
+    assert_eq!((fixture.positions().1, counts(&mut fixture)), ((50, 50), (50, 0, 0)));
+    fixture.publish_many(100);
+    assert_eq!((fixture.positions().1, counts(&mut fixture)), ((50, 50), (50, 100, 0)));
+    fixture.pull("r", "50");
+    let got = fixture.take_got();
+    assert_eq!(got.len(), 50);
+    assert_eq!(fixture.positions(), ((150, 100), (50, 50)));
+    assert_eq!(counts(&mut fixture), (50, 100, 50));
+    got.iter().for_each(|got| fixture.answer(got, "+ACK"));
+    assert_eq!(fixture.positions(), ((150, 100), (150, 100)));
+    assert_eq!(counts(&mut fixture), (0, 100, 0));
+    fixture.pull("r", "100");
+    let got = fixture.take_got();
+    got.iter().for_each(|got| fixture.answer(got, "+ACK"));
+    assert_eq!(fixture.positions(), ((250, 200), (250, 200)));
+    assert_eq!(counts(&mut fixture), (0, 0, 0));
+}

@@ -243,6 +243,12 @@ fn rate_limit_may_be_lifted() {
 
 #[test]
 fn replay_keeps_the_pace_until_it_has_caught_up() {
+    for ack_policy in [AckPolicy::Explicit, AckPolicy::None] {
+        replays_at_its_pace(ack_policy);
+    }
+}
+
+fn replays_at_its_pace(ack_policy: AckPolicy) {
     let mut store = memory(stream(|_| {}));
     for (at, subject) in [(0, "a"), (500, "b"), (500, "c"), (2_000, "d")] {
         let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
@@ -251,8 +257,11 @@ fn replay_keeps_the_pace_until_it_has_caught_up() {
         store.store_message(message, stored).expect("stored");
         while store.poll_effect().is_some() {}
     }
-    let mut fixture =
-        Fixture::on(store, push(|config| config.replay_policy = ReplayPolicy::Original));
+    let config = push(|config| {
+        config.replay_policy = ReplayPolicy::Original;
+        config.ack_policy = ack_policy;
+    });
+    let mut fixture = Fixture::on(store, config);
     fixture.deliver();
     assert_eq!(fixture.take_sequences(), [1]);
     fixture.advance_millis(499);

@@ -381,3 +381,80 @@ fn expired_messages_count_as_acknowledged() {
     let info = fixture.info();
     assert_eq!((info.num_ack_pending, info.num_pending, info.num_redelivered), (0, 0, 0));
 }
+
+#[test]
+fn every_round_of_an_ack_all_consumer_is_in_order() {
+    let mut fixture = waiting(|config| config.ack_policy = AckPolicy::All);
+    fixture.publish_many(100);
+    fixture.advance_millis(450);
+    let rounds: Vec<u64> = (0..5).flat_map(|_| 1..=100).collect();
+    assert_eq!(fixture.take_sequences(), rounds);
+}
+
+#[test]
+fn message_refused_ten_times_comes_ten_times() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    fixture.publish_many(1);
+    for n in 1..=10 {
+        fixture.pull("r", "1");
+        let got = fixture.take_got().remove(0);
+        assert_eq!(got.numbers(), (1, n, n, 0));
+        fixture.answer(&got, "-NAK");
+    }
+}
+
+#[test]
+fn given_up_messages_are_reported_where_there_could_be_redeliveries() {
+    let mut fixture = Fixture::new(pull(|config| {
+        config.ack_wait = WAIT;
+        config.max_deliver = 1;
+    }));
+    fixture.publish_many(1);
+    fixture.pull("r", "1");
+    let counts = |fixture: &mut Fixture| {
+        let info = fixture.info();
+        (info.num_ack_pending, info.num_redelivered)
+    };
+    assert_eq!(counts(&mut fixture), (1, 0));
+    fixture.advance_millis(150);
+    assert_eq!(counts(&mut fixture), (0, 0));
+    for max_deliver in [2, -1] {
+        let mut config = fixture.consumer.config().clone();
+        config.max_deliver = max_deliver;
+        fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
+        assert_eq!(counts(&mut fixture), (0, 1));
+    }
+}
+
+#[test]
+fn pending_messages_are_not_looked_at_more_often_than_they_can_expire() {
+    let mut fixture = waiting(|config| {
+        config.backoff = vec![WAIT / 2, 5 * WAIT, 20 * WAIT];
+        config.max_deliver = 1_000;
+    });
+    fixture.publish_many(1);
+    fixture.advance_millis(560);
+    assert_eq!(fixture.take_sequences(), [1, 1, 1]);
+    let mut looks = 0;
+    let end = fixture.now.saturating_add(Duration::from_millis(1_900));
+    while let Some(deadline) = fixture.consumer.next_deadline().filter(|at| *at <= end) {
+        fixture.now = deadline;
+        fixture.turn(|consumer, turn| consumer.tick(turn));
+        looks += 1;
+    }
+    assert!(looks <= 1, "{looks}");
+}
+
+#[test]
+fn message_after_a_purge_is_delivered_again() {
+    let mut fixture = waiting(|_| {});
+    fixture.publish("foo.a", "show once");
+    fixture.deliver();
+    fixture.store.purge().expect("purged");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.purged(turn, None));
+    fixture.publish("foo.b", "show twice");
+    fixture.deliver();
+    fixture.advance_millis(150);
+    assert_eq!(fixture.take_sequences(), [1, 2, 2]);
+}
