@@ -248,6 +248,7 @@ fn push_consumers_have_their_rules() {
     assert_eq!(code(deliver("a.>")), Some(10079));
     assert_eq!(code(deliver("a..b")), Some(10112));
     assert_eq!(code(deliver("a b")), Some(10112));
+    assert_eq!(code(deliver(" x")), Some(10112));
     assert_eq!(code(deliver("orders.mine")), Some(10081));
     assert_eq!(code(ConsumerConfig { max_waiting: 5, ..push() }), Some(10080));
     assert_eq!(code(ConsumerConfig { max_ack_pending: 5, ..push() }), Some(10082));
