@@ -9,6 +9,7 @@ pub mod config;
 pub mod delivery;
 pub mod identity;
 pub mod info;
+pub mod internal;
 pub mod json;
 pub mod json_input;
 pub mod logging;
