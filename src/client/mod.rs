@@ -17,12 +17,13 @@ use crate::closed::ClosedState;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::process::errno::error_text;
 use crate::server::Settings;
 use crate::subscription::{Destination, Shadow, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
-use eventloop::{Cause, DeadlineAction, Input, Io, Taken};
+use eventloop::{Cause, DeadlineAction, Input, Io, Recovery, Stall, Taken};
 use opening::Opening;
 use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
@@ -43,6 +44,9 @@ const TIMER_SUBSCRIPTIONS: u8 = 4;
 const FIRST_PING_MS: u64 = 2_000;
 /// A round-trip time older than this is measured again.
 const RTT_REFRESH: Duration = Duration::from_secs(3600);
+
+/// A connection that was held back this long in all in one read is told of in the log.
+const STALL_REPORTED: Duration = Duration::from_millis(5);
 
 /// The last subject published to, with its matches: most publishers stay on one subject.
 struct Memo {
@@ -91,6 +95,8 @@ pub struct Client {
     checking: Option<Box<login::Checking>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
+    /// A write deadline has passed, and the connection has not caught up since.
+    slow_consumer: bool,
     /// Set until the connection takes commands.
     opening: Option<Box<Opening>>,
     reason: Option<ClosedState>,
@@ -156,6 +162,7 @@ impl Client {
             nonce: nonce.into(),
             checking: None,
             mappings: None,
+            slow_consumer: false,
             opening: None,
             reason: None,
         };
@@ -808,13 +815,15 @@ impl Client {
         if self.limits.auth_pending {
             return DeadlineAction::Close;
         }
+        let state = if self.slow_consumer { "State" } else { "Detected" };
         self.shared.notice(format_args!(
-            "Slow Consumer Detected: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
+            "Slow Consumer {state}: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
             GoDuration(Duration::from_millis(settings.write_deadline_ms)),
         ));
         server.stats.slow_consumers.count(Kind::Client);
         self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         if settings.retry_writes && progress {
+            self.slow_consumer = true;
             DeadlineAction::Retry
         } else {
             DeadlineAction::Close
@@ -826,6 +835,46 @@ impl Client {
         self.shared.server.stats.stalled.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It was held back for destinations that were nearly full, and goes on.
+    pub fn unstalled(&self, stall: Stall) {
+        if let Some(limit) = stall.timed_out {
+            let limit = GoDuration(limit);
+            self.shared.debug(format_args!("Timed out of fast producer stall ({limit})"));
+        }
+        if stall.lasted >= STALL_REPORTED {
+            let lasted = GoDuration(to_millis(stall.lasted));
+            self.shared.limited_warn(
+                "Producer was stalled for a total of %v",
+                format_args!("Producer was stalled for a total of {lasted}"),
+            );
+        }
+    }
+
+    /// Kept past its write deadline, it has caught up.
+    pub fn recovered(&mut self, recovery: Recovery) {
+        self.slow_consumer = false;
+        let Recovery { took_ms, chunks, bytes } = recovery;
+        self.shared.notice(format_args!(
+            "Slow Consumer Recovered: Flush took {}.{:03}s with {chunks} chunks of {bytes} total bytes.",
+            took_ms / 1000,
+            took_ms % 1000
+        ));
+    }
+
+    /// Taking the commands out of one read took long.
+    pub fn slow_read(&self, took: Duration) {
+        self.shared.warn(format_args!("Readloop processing time: {}", GoDuration(took)));
+    }
+
+    fn report_write_error(&self, io: &Io<'_>, error: &std::io::Error) {
+        // Behind TLS bytes go out one buffer at a time.
+        let call = if self.shared.tls().is_some() { "write" } else { "writev" };
+        let local = io.local_address().map_or_else(|_| String::new(), |a| a.to_string());
+        let (peer, text) = (self.shared.socket_peer, error_text(error));
+        self.shared
+            .debug(format_args!("Error flushing: {call} tcp {local}->{peer}: {call}: {text}"));
+    }
+
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
@@ -834,7 +883,10 @@ impl Client {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
             // A session that breaks after its handshake is a read that fails.
             Cause::Read(_) | Cause::Tls { .. } => ClosedState::ReadError,
-            Cause::Write => ClosedState::WriteError,
+            Cause::Write(error) => {
+                self.report_write_error(io, error);
+                ClosedState::WriteError
+            }
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(
                     "Slow Consumer Detected: MaxPending of {} Exceeded",
@@ -846,7 +898,6 @@ impl Client {
             }
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
-        let _ = io;
         self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
@@ -910,6 +961,12 @@ fn tail<'a>(input: &'a [u8], p: &Pub<'a>) -> Option<&'a [u8]> {
     }
     at += p.size_digits.len();
     (tail.get(at..at + 2)? == b"\r\n").then_some(tail)
+}
+
+/// Rounded to the nearest millisecond.
+fn to_millis(time: Duration) -> Duration {
+    let millis = (time + Duration::from_micros(500)).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// A duration as the reference prints it.

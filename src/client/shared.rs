@@ -4,8 +4,8 @@ use crate::auth::permissions::Permissions;
 use crate::auth::screen::Screen;
 use crate::closed::ClosedState;
 use crate::delivery::Message;
-use crate::logging::ConnectionLabel;
 use crate::logging::trace::{Direction, Operation, Payload};
+use crate::logging::{ConnectionLabel, Level};
 use crate::server::Server;
 use crate::subscription::{Destination, Subscription};
 use crate::tls::TlsState;
@@ -377,6 +377,20 @@ impl ClientShared {
     /// Logs at warning level, behind the label.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
         self.server.log.warnf(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Logs a warning unless one of that kind was logged lately (spec 01 §13.1). `format` names the
+    /// kind: the text with its variable parts left out.
+    pub fn limited_warn(&self, format: &str, message: fmt::Arguments<'_>) {
+        let label = self.label.lock();
+        let key = label.limited_key(format);
+        let line = label.limited_key(&message.to_string());
+        self.server.log.limited_by_key(
+            Level::Warn,
+            Instant::now(),
+            &key,
+            format_args!("{}", label.limited_line(&line)),
+        );
     }
 
     /// Logs at debug level, behind the label.
