@@ -24,6 +24,9 @@ pub type Matched = Arc<Matches<Arc<Subscription>>>;
 /// Payloads above this are staged as slices of the read block instead of being copied.
 /// Up to here one contiguous chunk makes fewer and larger writes than slices would.
 pub const SHARE_ABOVE_BYTES: usize = 8 * 1024;
+/// A request with a longer reply subject asks for the round-trip time of a client that has none:
+/// services are measured with it (spec 01 §9.3).
+const MEASURED_REPLY_BYTES: usize = 15;
 /// Entries of a reactor's match cache; a power of two.
 const CACHE_ENTRIES: usize = 4096;
 
@@ -492,6 +495,9 @@ impl Fanout {
         let (stage, pool) = stager.stage(&client.egress);
         stage.count(size);
         let out = stage.buffer();
+        if !traits.knows_rtt() && message.reply.len() > MEASURED_REPLY_BYTES {
+            client.ping_for_rtt(out);
+        }
         let before = out.len();
         let framed_sid = sub.framed_sid();
         out.reserve(

@@ -37,7 +37,6 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
         self.arm_ping(io, base + server.random_below(base / 5 + 1));

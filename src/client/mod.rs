@@ -72,15 +72,9 @@ pub struct Client {
     limits: Limits,
     options: Box<ConnectOptions>,
     connect_received: bool,
-    /// The first PING after CONNECT was answered.
-    first_pong_sent: bool,
     max_subscriptions: i64,
-    pings_outstanding: i64,
-    /// When the last PING was sent.
-    ping_sent: Option<Instant>,
     /// Tick of the next PING, unless activity puts it off.
     ping_due: u64,
-    rtt_known: bool,
     /// Tick of the last PUB, SUB, UNSUB or PING.
     last_inbound: u64,
     /// This read batch had a CONNECT, SUB or UNSUB.
@@ -149,11 +143,7 @@ impl Client {
             parser: Parser::new(),
             options: Box::default(),
             connect_received: false,
-            first_pong_sent: false,
-            pings_outstanding: 0,
-            ping_sent: None,
             ping_due: 0,
-            rtt_known: false,
             last_inbound: io.now,
             active: false,
             accepted: Instant::now(),
@@ -202,7 +192,7 @@ impl Client {
 
     /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
     pub fn takes_async_info(&self) -> bool {
-        self.options.protocol >= 1 && self.first_pong_sent
+        self.options.protocol >= 1 && self.shared.had_first_pong()
     }
 
     /// Whether it understands asynchronous INFO at all.
@@ -340,7 +330,7 @@ impl Client {
             }
             Op::Pong => {
                 inbound("PONG", None);
-                self.pong();
+                self.shared.pong();
             }
             Op::Ok => {}
             Op::Err(text) => {
@@ -405,8 +395,8 @@ impl Client {
         // The answer says that all that was published before is on its way.
         io.hand_over_others();
         io.reply().extend_from_slice(encode::PONG);
-        if self.connect_received && !self.first_pong_sent {
-            self.first_pong_sent = true;
+        if self.connect_received && !self.shared.had_first_pong() {
+            self.shared.set_had_first_pong();
             if self.options.protocol >= 1 {
                 let server = self.shared.server.clone();
                 let account = &self.account;
@@ -418,14 +408,6 @@ impl Client {
                     info.max_payload = i32::try_from(max_payload).unwrap_or(-1);
                 });
             }
-        }
-    }
-
-    fn pong(&mut self) {
-        self.pings_outstanding = 0;
-        if let Some(sent) = self.ping_sent {
-            self.shared.set_rtt(sent.elapsed());
-            self.rtt_known = true;
         }
     }
 
@@ -458,24 +440,19 @@ impl Client {
         }
         self.shared.debug(format_args!("Client Ping Timer"));
         let idle = io.now - self.last_inbound;
-        let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
-        if idle < settings.ping_interval_ms && self.rtt_known && measured {
+        let measured = self.shared.since_ping().is_some_and(|ago| ago <= RTT_REFRESH);
+        if idle < settings.ping_interval_ms && self.shared.traits().knows_rtt() && measured {
             let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
             self.shared
                 .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
-            if self.pings_outstanding + 1 > settings.ping_max {
+            if self.shared.pings_outstanding() + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
                 self.send_error(io, "Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
             }
-            if self.shared.server.log.trace_enabled() {
-                self.shared.trace_op(Direction::Outbound, "PING", None);
-            }
-            self.pings_outstanding += 1;
-            self.ping_sent = Some(Instant::now());
-            io.reply().extend_from_slice(encode::PING);
+            self.shared.ping(io.reply());
         }
         self.arm_ping(io, settings.ping_interval_ms);
     }
