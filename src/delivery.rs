@@ -480,9 +480,11 @@ impl Fanout {
         }
         let count = sub.count();
         let max = sub.max();
-        if max > 0 && count >= max {
-            self.reached_max(account, sub, client, count > max);
+        let last = max > 0 && count >= max;
+        if last {
+            client.reached_max(sub, count > max);
             if count > max {
+                self.end_subscription(account, sub, client);
                 return false;
             }
         }
@@ -548,18 +550,15 @@ impl Fanout {
         if self.trace {
             client.trace_delivery(sub, message);
         }
+        if last {
+            self.end_subscription(account, sub, client);
+        }
         true
     }
 
+    /// Removes a subscription that has had all its messages.
     #[cold]
-    fn reached_max(
-        &self,
-        account: &Account,
-        sub: &Arc<Subscription>,
-        client: &ClientShared,
-        exceeded: bool,
-    ) {
-        client.reached_max(sub, exceeded);
+    fn end_subscription(&self, account: &Account, sub: &Arc<Subscription>, client: &ClientShared) {
         if sub.close() {
             if self.trace {
                 client.trace_removal(sub);

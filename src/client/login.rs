@@ -157,7 +157,8 @@ impl Client {
         if !self.options.account.is_empty() || self.options.new_account {
             return self.auth_violation(io, &Denial::plain());
         }
-        self.limits.pedantic = self.options.pedantic;
+        let trace = self.shared.server.log.trace_enabled();
+        self.limits.announce = self.options.pedantic || trace;
         let headers = self.shared.server.settings().headers && self.options.headers;
         self.limits.headers = headers;
         self.shared.set_takes_headers(headers);

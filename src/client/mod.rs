@@ -132,7 +132,7 @@ impl Client {
                 max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
-                pedantic: true,
+                announce: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
@@ -235,6 +235,7 @@ impl Client {
         }
         let trace = self.shared.server.log.trace_enabled();
         fanout.trace = trace;
+        self.limits.announce = self.options.pedantic || trace;
         self.mappings = self.account.mappings();
         let mut own = TrafficBatch::default();
         let mut pos = 0;
@@ -303,7 +304,7 @@ impl Client {
             Op::Pub(_) => {}
             Op::PubLine(line) => {
                 inbound(if line.is_hpub { "HPUB" } else { "PUB" }, Some(line.arg));
-                if !is_valid_literal_subject(line.subject) {
+                if self.options.pedantic && !is_valid_literal_subject(line.subject) {
                     self.send_error(io, "Invalid Publish Subject");
                     if line.repeated {
                         // A cut publication is judged twice (spec 01 §2.4).
@@ -582,17 +583,17 @@ impl Client {
     }
 
     fn unsubscribe(&mut self, io: &mut Io<'_>, sid: &[u8], max: Option<i64>) {
-        if let Some(sub) = self.shared.subscription(sid) {
-            let max = max.unwrap_or(0);
-            if max > 0 && max > sub.delivered() {
-                sub.set_max(max);
-            } else {
-                sub.set_max(0);
-                self.remove(&sub);
-            }
-        }
+        let sub = self.shared.subscription(sid);
         if self.options.verbose {
             self.send_ok(io);
+        }
+        let Some(sub) = sub else { return };
+        let max = max.unwrap_or(0);
+        if max > 0 && max > sub.delivered() {
+            sub.set_max(max);
+        } else {
+            sub.set_max(0);
+            self.remove(&sub);
         }
     }
 
@@ -637,8 +638,8 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if !p.announced {
+            self.publish_line(io, p, trace);
         }
         let mut subject = Vec::new();
         let mapped = match mappings.map_into(p.subject, || fanout.random_bits(), &mut subject) {
@@ -649,9 +650,6 @@ impl Client {
         if trace && mapped.subject != p.subject {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
-        }
-        if trace && !p.announced {
-            self.trace_publish_line(p);
         }
         self.publish(fanout, own, io, input, &mapped, trace);
     }
@@ -669,11 +667,11 @@ impl Client {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
-        if trace {
-            self.trace_publish(p);
+        if !p.announced && self.limits.announce {
+            self.publish_line(io, p, trace);
         }
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if trace {
+            self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
             return self.publish_violation(io, p.subject);
@@ -738,17 +736,16 @@ impl Client {
         }
     }
 
-    fn trace_publish_line(&self, p: &Pub<'_>) {
-        let verb = if p.is_hpub { "HPUB" } else { "PUB" };
-        self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
-    }
-
+    /// What is done about the line of a publication before anything about the message.
     #[cold]
-    fn trace_publish(&self, p: &Pub<'_>) {
-        if !p.announced {
-            self.trace_publish_line(p);
+    fn publish_line(&self, io: &mut Io<'_>, p: &Pub<'_>, trace: bool) {
+        if trace {
+            let verb = if p.is_hpub { "HPUB" } else { "PUB" };
+            self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
         }
-        self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
+        if self.options.pedantic && !is_valid_literal_subject(p.subject) {
+            self.send_error(io, "Invalid Publish Subject");
+        }
     }
 
     fn is_reserved_subject(&self, subject: &[u8]) -> bool {
