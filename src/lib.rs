@@ -15,6 +15,7 @@ pub mod logging;
 pub mod monitor;
 pub mod nkey;
 pub mod process;
+pub mod reload;
 pub mod server;
 pub mod startup;
 pub mod subscription;

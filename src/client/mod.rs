@@ -5,6 +5,7 @@
 mod connect;
 mod login;
 mod opening;
+mod reload;
 mod shared;
 
 pub use connect::ConnectOptions;
@@ -14,6 +15,7 @@ use crate::account::{Account, Mapped, Mappings, TrafficBatch};
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
+use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
@@ -89,6 +91,11 @@ pub struct Client {
     nonce: Box<str>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// User, password or nkey are those of the user without credentials or of a certificate, and
+    /// were not presented.
+    identity_filled_in: bool,
+    /// The hash that the presented password was found to match.
+    verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
     /// Set until the connection takes commands.
@@ -155,6 +162,8 @@ impl Client {
             permissions: None,
             nonce: nonce.into(),
             checking: None,
+            identity_filled_in: false,
+            verified: None,
             mappings: None,
             opening: None,
             reason: None,
@@ -171,7 +180,7 @@ impl Client {
     }
 
     /// There are as many connections as there may be: says so, and closes.
-    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
         self.close(io, ClosedState::MaxConnectionsExceeded);

@@ -2,11 +2,15 @@
 //!
 //! Locks here are taken one at a time, never under another, and never per message.
 
+mod launch;
 mod listen;
+mod replace;
 mod settings;
 mod stats;
 
+pub use launch::Launch;
 pub use listen::{ListenError, host_port, listen};
+pub use replace::{Reloaded, Replacement};
 pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
@@ -121,6 +125,11 @@ pub struct Server {
     /// The same, for measuring.
     pub started: Instant,
     options: RwLock<Arc<Options>>,
+    /// When they were loaded.
+    configured: RwLock<SystemTime>,
+    /// Held while they are being replaced.
+    reloading: Mutex<()>,
+    launch: OnceLock<Launch>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -211,6 +220,9 @@ impl Server {
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
+            configured: RwLock::new(SystemTime::now()),
+            reloading: Mutex::new(()),
+            launch: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -431,7 +443,18 @@ impl Server {
 
     /// When the options in force were loaded.
     pub fn configured(&self) -> SystemTime {
-        self.start
+        *self.configured.read()
+    }
+
+    /// How the process was started, if that is known.
+    pub fn launch(&self) -> Option<&Launch> {
+        self.launch.get()
+    }
+
+    /// Says how the process was started.
+    pub fn set_launch(&self, launch: Launch) {
+        // A process is started once.
+        let _ = self.launch.set(launch);
     }
 
     /// Whether clients can connect.
