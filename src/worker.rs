@@ -23,6 +23,8 @@ pub enum Message {
     Close(Token, ClosedState),
     /// Whether the password of a connection matches its hash.
     PasswordChecked(Token, bool),
+    /// The account of a connection has changed.
+    AccountChanged(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -186,6 +188,9 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.account_changed(io),
+            }),
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {

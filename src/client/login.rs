@@ -133,8 +133,17 @@ impl Client {
         account: Arc<Account>,
     ) -> Result<(), crate::account::TooManyConnections> {
         self.account.remove_client(self.shared.cid);
+        self.memo = None;
+        self.mappings = account.mappings();
+        self.account = account;
+        self.apply_limits();
+        self.account.add_client(self.shared.cid)
+    }
+
+    /// Makes the limits of account and server those of the connection.
+    fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
-        let limits = &account.limits;
+        let limits = self.account.limits();
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
         self.max_subscriptions =
             effective_limit(settings.max_subscriptions, limits.max_subscriptions);
@@ -148,10 +157,17 @@ impl Client {
                 ));
             }
         }
-        self.memo = None;
-        self.mappings = account.mappings();
-        self.account = account;
-        self.account.add_client(self.shared.cid)
+    }
+
+    /// The account has changed: limits, and streams that it imports.
+    pub fn account_changed(&mut self, io: &mut Io<'_>) {
+        self.apply_limits();
+        self.renew_shadows();
+        let count = i64::try_from(self.shared.subscription_count()).unwrap_or(i64::MAX);
+        if self.max_subscriptions >= 0 && count > self.max_subscriptions {
+            self.too_many_subscriptions(io);
+            io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
+        }
     }
 
     fn finish_connect(&mut self, io: &mut Io<'_>, first: bool) {
