@@ -27,6 +27,8 @@ pub enum Message {
     Refuse(Token),
     /// The options have changed; the other end is dropped when all connections were looked at.
     Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account of a connection has changed.
+    AccountChanged(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -202,6 +204,9 @@ impl Service for Worker {
                 });
                 drop(done);
             }
+            Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.account_changed(io),
+            }),
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {

@@ -174,7 +174,7 @@ impl Client {
     /// Makes the limits of account and server those of the connection.
     pub(super) fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
-        let limits = &self.account.limits;
+        let limits = self.account.limits();
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
         self.max_subscriptions =
             effective_limit(settings.max_subscriptions, limits.max_subscriptions);
@@ -187,6 +187,17 @@ impl Client {
                     "Max {what} set to {effective} from server overrides account or user config"
                 ));
             }
+        }
+    }
+
+    /// The account has changed: limits, and streams that it imports.
+    pub fn account_changed(&mut self, io: &mut Io<'_>) {
+        self.apply_limits();
+        self.renew_shadows();
+        let count = i64::try_from(self.shared.subscription_count()).unwrap_or(i64::MAX);
+        if self.max_subscriptions >= 0 && count > self.max_subscriptions {
+            self.too_many_subscriptions(io);
+            io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
         }
     }
 

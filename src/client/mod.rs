@@ -11,7 +11,7 @@ mod shared;
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
-use crate::account::{Account, Mapped, Mappings, TrafficBatch};
+use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
@@ -136,14 +136,14 @@ impl Client {
         let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
-                max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
+                max_payload: effective_limit(settings.max_payload, account.limits().max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
                 pedantic: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
-                account.limits.max_subscriptions,
+                account.limits().max_subscriptions,
             ),
             shared,
             account,
@@ -521,8 +521,8 @@ impl Client {
                 self.shared.forget(&sub);
                 return self.send_error(io, "Invalid Subject");
             }
-            if !self.account.stream_imports().is_empty() {
-                self.add_shadows(&sub);
+            if self.account.has_stream_imports() {
+                self.add_shadows(&sub, &self.account.stream_imports());
             }
         }
         if self.options.verbose {
@@ -532,9 +532,9 @@ impl Client {
 
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
-    fn add_shadows(&self, sub: &Arc<Subscription>) {
+    fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
         let (subject, queue) = (sub.subject(), sub.queue());
-        for import in self.account.stream_imports() {
+        for import in imports {
             let Some(there) = import.shadow_subject(subject) else { continue };
             let exporter = &import.exporter;
             self.shared.debug(format_args!(
@@ -557,6 +557,20 @@ impl Client {
                     quote(exporter.name.as_bytes())
                 ));
             }
+        }
+    }
+
+    /// The streams that the account imports have changed: shadows that have none any more go, those
+    /// of new ones come. What did not change is not interrupted.
+    pub(super) fn renew_shadows(&self) {
+        let imports = self.account.stream_imports();
+        for sub in self.shared.subscriptions() {
+            let present = self.shared.retain_shadows(&sub, &imports);
+            let is_new = |import: &&Arc<StreamImport>| {
+                !present.iter().any(|other| Arc::ptr_eq(other, import))
+            };
+            let new: Vec<_> = imports.iter().filter(is_new).cloned().collect();
+            self.add_shadows(&sub, &new);
         }
     }
 

@@ -88,7 +88,9 @@ impl Client {
         self.mappings = self.account.mappings();
         self.memo = None;
         self.drop_denied_subscriptions(io);
-        self.renew_shadows();
+        if self.account.has_stream_imports() || self.shared.traits().has_shadows() {
+            self.renew_shadows();
+        }
     }
 
     /// Removes the subscriptions that the permissions do not allow any longer.
@@ -114,7 +116,6 @@ impl Client {
         }
     }
 
-    fn renew_shadows(&self) {}
     /// Whom the log says that the connection is.
     fn named(&self) -> String {
         let o = &self.options;

@@ -1,5 +1,6 @@
 //! The part of a client connection that other threads see.
 
+use crate::account::StreamImport;
 use crate::auth::permissions::Permissions;
 use crate::auth::screen::Screen;
 use crate::closed::ClosedState;
@@ -331,6 +332,37 @@ impl ClientShared {
     pub fn remember_shadow(&self, of: &Arc<Subscription>, shadow: Arc<Subscription>) {
         self.set_trait(HAS_SHADOWS, true);
         self.shadows.lock().entry(address(of)).or_default().push(shadow);
+    }
+
+    /// Removes the shadows of a subscription whose import is none of these; returns the imports of
+    /// those that stay.
+    pub fn retain_shadows(
+        &self,
+        of: &Arc<Subscription>,
+        imports: &[Arc<StreamImport>],
+    ) -> Vec<Arc<StreamImport>> {
+        if !self.traits().has_shadows() {
+            return Vec::new();
+        }
+        let stays = |shadow: &Arc<Subscription>| match &shadow.to {
+            Destination::Shadow(s) => imports.iter().find(|i| Arc::ptr_eq(i, &s.import)).cloned(),
+            _ => None,
+        };
+        let mut gone = Vec::new();
+        let mut present = Vec::new();
+        if let Some(shadows) = self.shadows.lock().get_mut(&address(of)) {
+            for shadow in std::mem::take(shadows) {
+                match stays(&shadow) {
+                    Some(import) => {
+                        present.push(import);
+                        shadows.push(shadow);
+                    }
+                    None => gone.push(shadow),
+                }
+            }
+        }
+        remove_shadows(gone);
+        present
     }
 
     /// Removes and returns all subscriptions.

@@ -59,7 +59,7 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
     let stats = account.sublist.stats();
     document.account_detail = Some(AccountInfo {
         account_name: account.name.clone(),
-        update_time: Time::utc(account.updated),
+        update_time: Time::utc(account.updated()),
         is_system: server.is_system_account(&account),
         expired: false,
         complete: true,

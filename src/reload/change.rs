@@ -76,7 +76,8 @@ impl Change {
 
     /// The lines of the log, made from the new options.
     pub fn lines(&self, o: &Options) -> Vec<String> {
-        let setting = |key: &str, value: &dyn std::fmt::Display| format!("Reloaded: {key} = {value}");
+        let setting =
+            |key: &str, value: &dyn std::fmt::Display| format!("Reloaded: {key} = {value}");
         let tls = o.tls.as_ref();
         let line = match self {
             Change::ClientAdvertise => {
@@ -116,10 +117,7 @@ impl Change {
                     ("MQTT stream_replicas", &m.stream_replicas),
                     ("MQTT consumer_replicas", &0),
                     ("MQTT consumer_memory_storage", &m.consumer_memory_storage),
-                    (
-                        "MQTT consumer_inactive_threshold",
-                        &duration(m.consumer_inactive_threshold),
-                    ),
+                    ("MQTT consumer_inactive_threshold", &duration(m.consumer_inactive_threshold)),
                 ];
                 return all.into_iter().map(|(key, value)| setting(key, value)).collect();
             }
@@ -139,9 +137,7 @@ impl Change {
             Change::RemoteSyslog => setting("remote_syslog", &o.remote_syslog),
             Change::Routes => "Reloaded: cluster routes".to_owned(),
             Change::TlsTimeout => setting("tls timeout", &float(o.tls_timeout.as_secs_f64())),
-            Change::Tls => {
-                setting("tls", &if tls.is_some() { "enabled" } else { "disabled" })
-            }
+            Change::Tls => setting("tls", &if tls.is_some() { "enabled" } else { "disabled" }),
             Change::TlsPinnedCerts => {
                 format!("Reloaded: {} pinned_certs", tls.map_or(0, |t| t.pinned_certs.len()))
             }

@@ -317,8 +317,7 @@ fn jetstream(
         match (was, is) {
             _ if was == is || !running.jetstream => {}
             (-1, _) => {
-                let text =
-                    "config reload not supported for jetstream dynamic max memory and store";
+                let text = "config reload not supported for jetstream dynamic max memory and store";
                 return Err(text.to_owned());
             }
             (_, -1) => limits_unset = true,
@@ -684,10 +683,7 @@ mod tests {
         };
         assert!(edit(10, 20, true).unwrap().contains(&Change::JetStreamMaxMemory));
         let refusal = |text: &str| Err(format!("config reload not supported for {text}"));
-        assert_eq!(
-            edit(20, 10, true),
-            refusal("decreasing jetstream max memory and store")
-        );
+        assert_eq!(edit(20, 10, true), refusal("decreasing jetstream max memory and store"));
         assert_eq!(edit(-1, 10, true), refusal("jetstream dynamic max memory and store"));
         assert_eq!(edit(10, -1, true), refusal("jetstream max memory and max store"));
         assert!(edit(10, -1, false).unwrap().contains(&Change::JetStream(false)));

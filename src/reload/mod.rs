@@ -62,7 +62,11 @@ pub fn reload(server: &Arc<Server>) -> Result<(), String> {
         Authenticator::new(&new, account, server.internal_user())
     };
     // From here on nothing fails.
-    server.replace(Replacement { options: new.clone(), tls, authenticator: Arc::new(authenticator) });
+    server.replace(Replacement {
+        options: new.clone(),
+        tls,
+        authenticator: Arc::new(authenticator),
+    });
     for change in &changes {
         apply(server, change, &old, &new);
     }

@@ -183,7 +183,7 @@ impl Server {
         let authenticator = {
             let account = |name: Option<&str>| {
                 let found = name.and_then(|name| accounts.get(name));
-                found.unwrap_or_else(|| accounts.global()).clone()
+                found.unwrap_or_else(|| accounts.global().clone())
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
@@ -338,7 +338,7 @@ impl Server {
     fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
         let server = self.clone();
         let expiry = std::thread::Builder::new().name("responses".to_owned());
-        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        let thread = expiry.spawn(move || server.accounts.expiry().run(|| server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -418,12 +418,27 @@ impl Server {
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.all().cloned().collect()
+        self.accounts.all()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.get(name).cloned()
+        self.accounts.get(name)
+    }
+
+    /// The accounts, for changing them.
+    pub fn account_registry(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Tells the connections of an account that it has changed.
+    pub fn tell_account_changed(&self, account: &Account) {
+        for cid in account.client_ids() {
+            let Some(client) = self.client(cid) else { continue };
+            if let Some(reactor) = self.reactor(client.reactor) {
+                reactor.send(Message::AccountChanged(client.token()));
+            }
+        }
     }
 
     /// Whether that is the system account.

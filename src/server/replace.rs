@@ -8,6 +8,7 @@ use crate::config::options::Options;
 use crate::tls::ServerTls;
 use crate::worker::Message;
 use parking_lot::MutexGuard;
+use parser::quote::quoted;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::SystemTime;
@@ -70,7 +71,20 @@ impl Server {
         found.unwrap_or_else(|| self.global_account().clone())
     }
 
-    pub fn configure_accounts(&self, _: &Options) -> Result<(), String> { Ok(()) }
+    /// Makes the accounts those of the options.
+    ///
+    /// # Errors
+    /// The text for the operator; nothing has changed then.
+    pub fn configure_accounts(&self, options: &Options) -> Result<(), String> {
+        let changes = self.accounts.configure(options)?;
+        for unlinked in changes.unlinked {
+            let (kind, subject) = (unlinked.kind.name(), quoted(&unlinked.subject));
+            let reason = unlinked.reason;
+            self.log.errorf(format_args!("Error adding {kind} import {subject}: {reason}"));
+        }
+        Ok(())
+    }
+
     /// The user that was added for clients without credentials.
     pub fn internal_user(&self) -> Option<&str> {
         self.accounts.internal_user()

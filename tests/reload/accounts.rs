@@ -25,7 +25,7 @@ fn users_that_moved_are_closed_and_accounts_that_stay_are_not_disturbed() {
     let (mut a, mut b) = (subscribed(&server, "a", &["foo"]), subscribed(&server, "b", &["foo"]));
     let mut moved = server.client(&user("m"));
     let config = "accounts { A { users: [{user: a, password: x}] }
-         B { users: [{user: b, password: x}, {user: m, password: x}] } C {} }";
+         B { users: [{user: b, password: x}, {user: m, password: x}] }, C {} }";
     assert_eq!(server.reload(config), Ok(()));
     closed(&mut moved);
     let mut moved = server.client(&user("m"));
@@ -64,8 +64,8 @@ fn a_system_account_alone_keeps_clients_without_credentials() {
 #[test]
 fn the_system_account_cannot_become_another() {
     let server = Server::start("accounts { S { users: [{user: s, password: x}] } }");
-    let refusal = server
-        .reload("system_account: S\naccounts { S { users: [{user: s, password: x}] } }");
+    let refusal =
+        server.reload("system_account: S\naccounts { S { users: [{user: s, password: x}] } }");
     let text = "config reload not supported for SystemAccount: old=, new=S";
     assert_eq!(refusal, Err(text.to_owned()));
 }
@@ -73,7 +73,7 @@ fn the_system_account_cannot_become_another() {
 #[test]
 fn mappings_change_for_connected_clients() {
     let config = |mappings: &str| {
-        format!("accounts {{ A {{ users: [{{user: a, password: x}}] {mappings} }} }}")
+        format!("accounts {{ A {{ users: [{{user: a, password: x}}], {mappings} }} }}")
     };
     let server = Server::start(&config("mappings: { foo: bar }"));
     let mut client = subscribed(&server, "a", &["foo", "bar", "baz"]);
@@ -111,7 +111,7 @@ fn streams_are_imported_and_no_longer_by_subscriptions_that_are_there() {
         format!(
             "accounts {{
                 A {{ users: [{{user: a, password: x}}], exports: [{{stream: \"pub.>\"}}, {{stream: \"more\"}}] }}
-                B {{ users: [{{user: b, password: x}}] {import} }} }}"
+                B {{ users: [{{user: b, password: x}}], {import} }} }}"
         )
     };
     let all = "imports: [{stream: {account: A, subject: \"pub.>\"}}]";
@@ -141,8 +141,8 @@ fn services_are_imported_and_no_longer() {
     let config = |exports: &str, imports: &str| {
         format!(
             "accounts {{
-                A {{ users: [{{user: a, password: x}}] exports: [{exports}] }}
-                B {{ users: [{{user: b, password: x}}] imports: [{imports}] }} }}"
+                A {{ users: [{{user: a, password: x}}], exports: [{exports}] }}
+                B {{ users: [{{user: b, password: x}}], imports: [{imports}] }} }}"
         )
     };
     let (export, import) =
@@ -150,7 +150,7 @@ fn services_are_imported_and_no_longer() {
     let server = Server::start(&config(export, import));
     let mut service = subscribed(&server, "a", &["req.*"]);
     let mut b = subscribed(&server, "b", &["answer"]);
-    let mut ask = |b: &mut Wire| {
+    let ask = |b: &mut Wire| {
         b.send("PUB ask answer 1\r\n?\r\n");
         b.expect_nothing();
     };
@@ -174,9 +174,7 @@ fn services_are_imported_and_no_longer() {
 #[test]
 fn limits_of_an_account_change_for_its_connections() {
     let config = |limit: &str| {
-        format!(
-            "accounts {{ A {{ users: [{{user: a, password: x}}], limits: {{ {limit} }} }} }}"
-        )
+        format!("accounts {{ A {{ users: [{{user: a, password: x}}], limits: {{ {limit} }} }} }}")
     };
     let server = Server::start(&config("max_conn: 2"));
     let (mut one, mut two) = (server.client(&user("a")), server.client(&user("a")));

@@ -14,8 +14,12 @@ fn wait_for(path: &Path, text: &str) -> String {
 
 #[test]
 fn the_log_moves_to_another_file_with_other_levels() {
-    let server = Server::start("log_file: \"one.log\"");
+    let server = Server::start("");
     let (one, two) = (server.path("one.log"), server.path("two.log"));
+    server.rewrite_config("log_file: \"one.log\"");
+    server.signal("HUP");
+    server.wait_for_log("Reloaded: log_file = one.log");
+    wait_for(&one, "Reloaded server configuration");
     server.client("").expect_nothing();
     server.rewrite_config("log_file: \"two.log\", debug: true, trace: true, logtime: false");
     server.signal("HUP");

@@ -115,9 +115,8 @@ fn users_whose_password_changed_are_refused_those_that_are_gone_are_closed_other
 fn hashed_passwords_are_not_hashed_again_unless_the_hash_is_another() {
     let hash = |password: &str| bcrypt::hash(password, 4).unwrap();
     let (one, same, other) = (hash("sesame"), hash("sesame"), hash("other"));
-    let config = |hash: &str| {
-        format!("authorization {{ users: [{{user: a, password: \"{hash}\"}}] }}")
-    };
+    let config =
+        |hash: &str| format!("authorization {{ users: [{{user: a, password: \"{hash}\"}}] }}");
     let server = Server::start(&config(&one));
     let mut client = server.client(&user("a", "sesame"));
     for hash in [&one, &same, &same] {
@@ -143,7 +142,8 @@ fn the_user_without_credentials_can_get_another_password() {
     let refusal = server.reload("authorization { users: [{user: a, password: two}] }");
     let text = "config reload not supported for NoAuthUser: old=a, new=";
     assert_eq!(refusal, Err(text.to_owned()));
-    let invalid = server.reload("no_auth_user: a\nauthorization { users: [{user: b, password: x}] }");
+    let invalid =
+        server.reload("no_auth_user: a\nauthorization { users: [{user: b, password: x}] }");
     assert!(invalid.is_err_and(|e| e.contains("no_auth_user")));
     client.expect_nothing();
     assert_eq!(server.reload("authorization { users: [{user: b, password: x}] }"), Ok(()));
@@ -153,9 +153,8 @@ fn the_user_without_credentials_can_get_another_password() {
 #[test]
 fn nkey_users_come_and_go() {
     let (one, two) = (KeyPair::new_user(), KeyPair::new_user());
-    let config = |key: &KeyPair| {
-        format!("authorization {{ users: [{{nkey: {}}}] }}", key.public_key())
-    };
+    let config =
+        |key: &KeyPair| format!("authorization {{ users: [{{nkey: {}}}] }}", key.public_key());
     let connect = |server: &Server, key: &KeyPair| {
         let mut wire = server.connect();
         let nonce = wire.info["nonce"].as_str().expect("a nonce").to_owned();
@@ -251,7 +250,8 @@ fn proxies_that_are_trusted_no_longer_lose_their_connections() {
     let proxy = KeyPair::new_from_raw(nkeys::KeyPairType::Server, [7; 32]).unwrap();
     let other = KeyPair::new_from_raw(nkeys::KeyPairType::Server, [8; 32]).unwrap();
     let config = |keys: &[&KeyPair]| {
-        let keys: Vec<String> = keys.iter().map(|k| format!("{{key: {}}}", k.public_key())).collect();
+        let keys: Vec<String> =
+            keys.iter().map(|k| format!("{{key: {}}}", k.public_key())).collect();
         format!("{MONITOR}proxies {{ trusted: [{}] }}", keys.join(", "))
     };
     let server = Server::start(&config(&[&proxy, &other]));
@@ -259,7 +259,9 @@ fn proxies_that_are_trusted_no_longer_lose_their_connections() {
         let mut wire = server.connect();
         let nonce = wire.info["nonce"].as_str().expect("a nonce").to_owned();
         let signature = BASE64URL_NOPAD.encode(&key.sign(nonce.as_bytes()).unwrap());
-        wire.send(format!("CONNECT {{\"verbose\":false,\"proxy_sig\":\"{signature}\"}}\r\nPING\r\n"));
+        wire.send(format!(
+            "CONNECT {{\"verbose\":false,\"proxy_sig\":\"{signature}\"}}\r\nPING\r\n"
+        ));
         wire.until_pong();
         wire
     };
@@ -269,9 +271,9 @@ fn proxies_that_are_trusted_no_longer_lose_their_connections() {
     assert!(shown["connections"][2].get("proxy").is_none());
     assert_eq!(server.reload(&config(&[&other])), Ok(()));
     let key = proxy.public_key();
-    assert!(told(&server).contains(&format!(
-        "Reloaded: proxies trusted keys [\"{key}\"] were removed"
-    )));
+    assert!(
+        told(&server).contains(&format!("Reloaded: proxies trusted keys [\"{key}\"] were removed"))
+    );
     refused(&mut one);
     two.expect_nothing();
     // The reference crashes when the block goes.
@@ -279,9 +281,9 @@ fn proxies_that_are_trusted_no_longer_lose_their_connections() {
     refused(&mut two);
     direct.expect_nothing();
     assert_eq!(server.reload(&config(&[&proxy])), Ok(()));
-    assert!(told(&server).contains(&format!(
-        "Reloaded: proxies trusted keys [\"{key}\"] were added"
-    )));
+    assert!(
+        told(&server).contains(&format!("Reloaded: proxies trusted keys [\"{key}\"] were added"))
+    );
     let reasons = server.monitor("/connz?state=closed");
     assert_eq!(reasons["connections"][0]["reason"], "Proxy Not Trusted");
     connect(&proxy).expect_nothing();

@@ -1,7 +1,7 @@
 //! The flags of the command line and what they set (spec 02 §7.1).
 
-use crate::config::options::listen::Port;
 use crate::config::options::Options;
+use crate::config::options::listen::Port;
 use crate::config::secret::Secret;
 use crate::config::text::quote;
 use std::collections::BTreeSet;

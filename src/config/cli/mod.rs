@@ -10,9 +10,9 @@ mod redact;
 
 use super::claims::ClaimsDecoder;
 use super::environment::Environment;
+use super::options::Options;
 use super::options::listen::Port;
 use super::options::tls::{CipherSuite, Curve, TlsOptions};
-use super::options::Options;
 use super::report::ConfigError;
 use super::secret::Secret;
 use super::text::quote;
