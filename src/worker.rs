@@ -226,6 +226,6 @@ impl Service for Worker {
     fn pass_ended(&mut self) {
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
-        self.server.stats.client_traffic.add(&t);
+        self.server.stats.add_clients(&t);
     }
 }

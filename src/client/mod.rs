@@ -11,6 +11,7 @@ mod shared;
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
+use crate::account::imports::shadows;
 use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
@@ -20,7 +21,7 @@ use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
-use crate::subscription::{Destination, Shadow, Subscription};
+use crate::subscription::{Destination, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
@@ -286,10 +287,8 @@ impl Client {
             batch.in_bytes += own.in_bytes;
         }
         let out = fanout.take_traffic();
-        own.out_messages = out.out_messages;
-        own.out_bytes = out.out_bytes;
-        batch.out_messages += out.out_messages;
-        batch.out_bytes += out.out_bytes;
+        own.add(&out);
+        batch.add(&out);
         self.account.traffic.add(&own);
         // PING and PONG are no activity: they come from idle clients too.
         if std::mem::take(&mut self.active) || own.in_messages > 0 {
@@ -533,22 +532,12 @@ impl Client {
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
     fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
-        let (subject, queue) = (sub.subject(), sub.queue());
-        for import in imports {
-            let Some(there) = import.shadow_subject(subject) else { continue };
-            let exporter = &import.exporter;
+        for (exporter, shadow) in shadows(&self.account, sub, imports) {
             self.shared.debug(format_args!(
                 "Creating import subscription on {} from account {}",
-                quote(&there),
+                quote(shadow.subject()),
                 quote(exporter.name.as_bytes())
             ));
-            let shadow = Shadow {
-                import: import.clone(),
-                importer: self.account.clone(),
-                parent: sub.clone(),
-            };
-            let to = Destination::Shadow(Box::new(shadow));
-            let shadow = Arc::new(Subscription::new(&there, queue, sub.sid(), to));
             if exporter.sublist.insert(shadow.clone()).is_ok() {
                 self.shared.remember_shadow(sub, shadow);
             } else {
