@@ -29,6 +29,8 @@ pub enum Message {
     Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
     /// The account of a connection has changed.
     AccountChanged(Token),
+    /// Tell a client that it should go elsewhere.
+    TellLameDuck(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -192,6 +194,9 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::TellLameDuck(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.lame_duck(io),
+            }),
             Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.refuse_over_limit(io),
             }),

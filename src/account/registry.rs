@@ -129,7 +129,7 @@ impl Accounts {
             let made = self.get_or_make(&account.name);
             made.set_limits(limits(account.limits));
             made.set_mappings(mappings);
-            made.set_definition(Definition::of(account, exists));
+            made.set_definition(self.complete(&account.name, Definition::of(account, exists)));
             made.touch();
         }
         let with_operators = !o.trusted_keys.is_empty() || !o.operators.is_empty();
@@ -137,11 +137,16 @@ impl Accounts {
             if names.contains(account.name.as_str()) || with_operators {
                 continue;
             }
-            account.set_definition(Definition::default());
-            account.set_limits(AccountLimits::default());
-            account.set_mappings(None);
             let permanent = account.id == self.global.id
                 || self.system.as_ref().is_some_and(|system| system.id == account.id);
+            let nothing = Definition::default();
+            account.set_definition(if permanent {
+                self.complete(&account.name, nothing)
+            } else {
+                nothing
+            });
+            account.set_limits(AccountLimits::default());
+            account.set_mappings(None);
             if !permanent {
                 self.by_name.write().remove(&account.name);
                 changes.removed.push(account);
@@ -157,6 +162,14 @@ impl Accounts {
         Ok(changes)
     }
 
+    /// With what the system account is for, if there is one.
+    fn complete(&self, name: &str, mut definition: Definition) -> Definition {
+        if let Some(system) = &self.system {
+            definition.add_system(name, &system.name);
+        }
+        definition
+    }
+
     /// Changes one account under the lock of changes: `edit` replaces what it states; then its own
     /// imports, and those of accounts that import from it, are made anew.
     pub fn change(
@@ -166,7 +179,7 @@ impl Accounts {
         edit: impl FnOnce(&Arc<Account>) -> Definition,
     ) -> Changes {
         let _changing = self.changing.lock();
-        account.set_definition(edit(account));
+        account.set_definition(self.complete(&account.name, edit(account)));
         account.touch();
         let mut changes = Changes {
             unlinked: self.link(account, activations).unlinked,

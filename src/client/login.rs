@@ -152,6 +152,7 @@ impl Client {
         self.shared.set_permissions(permissions);
         self.limits.auth_pending = false;
         self.update_details();
+        self.tell_connected();
         if occasion != Occasion::OtherCommand {
             self.finish_connect(io, occasion == Occasion::FirstConnect);
         }
@@ -168,7 +169,11 @@ impl Client {
         self.mappings = account.mappings();
         self.account = account;
         self.apply_limits();
-        self.account.add_client(self.shared.cid)
+        self.account.add_client(self.shared.cid)?;
+        if let Some(system) = self.shared.server.system() {
+            system.connections_changed(&self.account);
+        }
+        Ok(())
     }
 
     /// Makes the limits of account and server those of the connection.
@@ -198,6 +203,13 @@ impl Client {
         if self.max_subscriptions >= 0 && count > self.max_subscriptions {
             self.too_many_subscriptions(io);
             io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
+        }
+    }
+
+    /// Those who listen hear that it was let in.
+    pub(super) fn tell_connected(&self) {
+        if let Some(system) = self.shared.server.system() {
+            system.connected(&self.shared, &self.account);
         }
     }
 
@@ -270,6 +282,10 @@ impl Client {
         }
         self.shared.error(format_args!("authentication error{}", who(&self.options)));
         self.send_error(io, "Authorization Violation");
+        let server = &self.shared.server;
+        if let Some(system) = server.system() {
+            system.refused(server, &self.shared, &self.account, denial.reason);
+        }
         self.close(io, denial.reason);
     }
 }

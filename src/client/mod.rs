@@ -409,6 +409,7 @@ impl Client {
         if self.connect_received && !self.first_pong_sent {
             self.first_pong_sent = true;
             if self.options.protocol >= 1 {
+                self.shared.set_takes_async_info();
                 let server = self.shared.server.clone();
                 let account = &self.account;
                 let max_payload = self.limits.max_payload;
@@ -863,6 +864,10 @@ impl Client {
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
+        if let Some(system) = server.system() {
+            system.disconnected(&self.shared, &self.account, reason);
+            system.connections_changed(&self.account);
+        }
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }

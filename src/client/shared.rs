@@ -44,6 +44,7 @@ const TAKES_HEADERS: u8 = 1;
 const HOLDS_DENIED: u8 = 2;
 const TRACKS_REPLIES: u8 = 4;
 const HAS_SHADOWS: u8 = 8;
+const TAKES_ASYNC_INFO: u8 = 16;
 
 /// What deliveries have to know of a connection, read once per message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +231,16 @@ impl ClientShared {
     /// Records what was negotiated.
     pub fn set_takes_headers(&self, on: bool) {
         self.set_trait(TAKES_HEADERS, on);
+    }
+
+    /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
+    pub fn takes_async_info(&self) -> bool {
+        self.traits.load(Ordering::Relaxed) & TAKES_ASYNC_INFO != 0
+    }
+
+    /// From now on it gets asynchronous INFO.
+    pub(super) fn set_takes_async_info(&self) {
+        self.set_trait(TAKES_ASYNC_INFO, true);
     }
 
     /// Replaces the permissions that deliveries are checked against.
