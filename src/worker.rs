@@ -5,14 +5,14 @@ use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
 use crate::logging::{ConnectionKind, ConnectionLabel};
-use crate::server::{CLIENT_LISTENER, Server};
+use crate::server::{CLIENT_LISTENER, Reloaded, Server};
 use eventloop::{
     Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Recovery, Service, Stall,
     Taken, TcpStream, Token,
 };
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Input of at least this size is timed.
@@ -28,6 +28,14 @@ pub enum Message {
     Close(Token, ClosedState),
     /// Whether the password of a connection matches its hash.
     PasswordChecked(Token, bool),
+    /// Close a connection that is beyond the limit.
+    Refuse(Token),
+    /// The options have changed; the other end is dropped when all connections were looked at.
+    Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account of a connection has changed.
+    AccountChanged(Token),
+    /// Tell a client that it should go elsewhere.
+    TellLameDuck(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -214,6 +222,24 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::TellLameDuck(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.lame_duck(io),
+            }),
+            Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.refuse_over_limit(io),
+            }),
+            Message::Reloaded(reloaded, done) => {
+                let drop_when_gated = self.server.settings().drop_when_gated;
+                self.fanout.drop_when_gated = drop_when_gated;
+                self.holds_producers = !drop_when_gated;
+                core.for_each(self, |_, conn, io| match conn {
+                    Connection::Client(c) => c.reloaded(io, &reloaded),
+                });
+                drop(done);
+            }
+            Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.account_changed(io),
+            }),
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {

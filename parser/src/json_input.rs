@@ -42,7 +42,7 @@ impl Kind {
 /// A kind of whole number with the bounds of 64 bits.
 pub const INT: Kind = Kind::Integer("int", i64::MIN, i64::MAX);
 
-/// A value that was taken; arrays and objects are judged only.
+/// A value that was taken; objects are judged only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A boolean.
@@ -51,6 +51,8 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
+    /// An array of strings.
+    Texts(Vec<String>),
 }
 
 /// Why a text was refused.
@@ -65,7 +67,8 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Decodes an object called `name` with these fields; `set` gets the position of each field whose
+/// Decodes an object called `name` with these fields. A field that stands in a structure embedded
+/// there has that one's name and a dot in front, which errors show. `set` gets the position of each field whose
 /// value was taken.
 ///
 /// # Errors
@@ -90,8 +93,10 @@ pub fn decode(
     }
     let mut wrong = Wrong(None);
     reader.members(&mut |reader, key| {
-        let exact = fields.iter().position(|(field, _)| *field == key);
-        let field = exact.or_else(|| fields.iter().position(|(f, _)| f.eq_ignore_ascii_case(key)));
+        let exact = fields.iter().position(|(field, _)| own_name(field) == key);
+        let field = exact.or_else(|| {
+            fields.iter().position(|(field, _)| own_name(field).eq_ignore_ascii_case(key))
+        });
         let Some(index) = field else { return reader.skip() };
         let (field, kind) = fields[index];
         if let Some(value) = reader.value(kind, &format!("{name}.{field}"), field, &mut wrong) {
@@ -99,6 +104,11 @@ pub fn decode(
         }
     });
     wrong.0.map_or(Ok(()), Err)
+}
+
+/// The name of a field without those of the structures around it.
+fn own_name(field: &str) -> &str {
+    field.rsplit('.').next().unwrap_or(field)
 }
 
 /// The first value of a wrong type.
@@ -183,7 +193,7 @@ impl Reader<'_> {
                     _ => wrong.note(&format!("number {digits}"), place, name),
                 }
             }
-            (Kind::Texts, "array") => self.texts(place, wrong),
+            (Kind::Texts, "array") => return Some(Value::Texts(self.texts(place, wrong))),
             (Kind::Permission, "object") => {
                 let mut inner: Option<JsonError> = None;
                 self.members(&mut |reader, key| {
@@ -208,7 +218,8 @@ impl Reader<'_> {
     }
 
     /// An array whose elements must be strings.
-    fn texts(&mut self, place: &str, wrong: &mut Wrong) {
+    fn texts(&mut self, place: &str, wrong: &mut Wrong) -> Vec<String> {
+        let mut texts = Vec::new();
         self.at += 1;
         loop {
             self.blanks();
@@ -217,7 +228,13 @@ impl Reader<'_> {
                 b',' => self.at += 1,
                 _ => {
                     let found = self.peek_type();
-                    if !matches!(found, "string" | "null") {
+                    if found == "string" {
+                        texts.push(self.text());
+                        continue;
+                    }
+                    if found == "null" {
+                        texts.push(String::new());
+                    } else {
                         wrong.note(found, place, "string");
                     }
                     self.skip();
@@ -225,6 +242,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
+        texts
     }
 
     /// Passes over the value that comes next.

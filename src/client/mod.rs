@@ -5,16 +5,18 @@
 mod connect;
 mod login;
 mod opening;
+mod reload;
 mod shared;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
 use crate::account::imports::shadows;
-use crate::account::{Account, Mapped, Mappings, TrafficBatch};
+use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
+use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
@@ -88,6 +90,11 @@ pub struct Client {
     nonce: Box<str>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// User, password or nkey are those of the user without credentials or of a certificate, and
+    /// were not presented.
+    identity_filled_in: bool,
+    /// The hash that the presented password was found to match.
+    verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
     /// A write deadline has passed, and the connection has not caught up since.
@@ -130,14 +137,14 @@ impl Client {
         let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
-                max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
+                max_payload: effective_limit(settings.max_payload, account.limits().max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
                 announce: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
-                account.limits.max_subscriptions,
+                account.limits().max_subscriptions,
             ),
             shared,
             account,
@@ -152,6 +159,8 @@ impl Client {
             permissions: None,
             nonce: nonce.into(),
             checking: None,
+            identity_filled_in: false,
+            verified: None,
             mappings: None,
             slow_consumer: false,
             opening: None,
@@ -169,7 +178,7 @@ impl Client {
     }
 
     /// There are as many connections as there may be: says so, and closes.
-    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
         self.close(io, ClosedState::MaxConnectionsExceeded);
@@ -398,6 +407,7 @@ impl Client {
         if self.connect_received && !self.shared.had_first_pong() {
             self.shared.set_had_first_pong();
             if self.options.protocol >= 1 {
+                self.shared.set_takes_async_info();
                 let server = self.shared.server.clone();
                 let account = &self.account;
                 let max_payload = self.limits.max_payload;
@@ -496,8 +506,8 @@ impl Client {
                 self.shared.forget(&sub);
                 return self.send_error(io, "Invalid Subject");
             }
-            if !self.account.stream_imports().is_empty() {
-                self.add_shadows(&sub);
+            if self.account.has_stream_imports() {
+                self.add_shadows(&sub, &self.account.stream_imports());
             }
         }
         if self.options.verbose {
@@ -507,8 +517,8 @@ impl Client {
 
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
-    fn add_shadows(&self, sub: &Arc<Subscription>) {
-        for (exporter, shadow) in shadows(&self.account, sub) {
+    fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
+        for (exporter, shadow) in shadows(&self.account, sub, imports) {
             self.shared.debug(format_args!(
                 "Creating import subscription on {} from account {}",
                 quote(shadow.subject()),
@@ -522,6 +532,20 @@ impl Client {
                     quote(exporter.name.as_bytes())
                 ));
             }
+        }
+    }
+
+    /// The streams that the account imports have changed: shadows that have none any more go, those
+    /// of new ones come. What did not change is not interrupted.
+    pub(super) fn renew_shadows(&self) {
+        let imports = self.account.stream_imports();
+        for sub in self.shared.subscriptions() {
+            let present = self.shared.retain_shadows(&sub, &imports);
+            let is_new = |import: &&Arc<StreamImport>| {
+                !present.iter().any(|other| Arc::ptr_eq(other, import))
+            };
+            let new: Vec<_> = imports.iter().filter(is_new).cloned().collect();
+            self.add_shadows(&sub, &new);
         }
     }
 
@@ -865,6 +889,10 @@ impl Client {
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
+        if let Some(system) = server.system() {
+            system.disconnected(&self.shared, &self.account, reason);
+            system.connections_changed(&self.account);
+        }
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }

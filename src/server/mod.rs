@@ -2,11 +2,15 @@
 //!
 //! Locks here are taken one at a time, never under another, and never per message.
 
+mod launch;
 mod listen;
+mod replace;
 mod settings;
 mod stats;
 
+pub use launch::Launch;
 pub use listen::{ListenError, host_port, listen};
+pub use replace::{Reloaded, Replacement};
 pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
@@ -25,6 +29,7 @@ use crate::monitor::Monitor;
 use crate::monitor::service::{self as monitoring, MonitorError};
 use crate::process::banner;
 use crate::subscription::Subscription;
+use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
@@ -122,6 +127,13 @@ pub struct Server {
     /// The same, for measuring.
     pub started: Instant,
     options: RwLock<Arc<Options>>,
+    /// When they were loaded.
+    configured: RwLock<SystemTime>,
+    /// Held while they are being replaced.
+    reloading: Mutex<()>,
+    launch: OnceLock<Launch>,
+    /// Events and services of the system account, once they have started.
+    system: OnceLock<Arc<System>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -179,7 +191,7 @@ impl Server {
         let authenticator = {
             let account = |name: Option<&str>| {
                 let found = name.and_then(|name| accounts.get(name));
-                found.unwrap_or_else(|| accounts.global()).clone()
+                found.unwrap_or_else(|| accounts.global().clone())
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
@@ -216,6 +228,10 @@ impl Server {
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
+            configured: RwLock::new(SystemTime::now()),
+            reloading: Mutex::new(()),
+            launch: OnceLock::new(),
+            system: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -251,6 +267,9 @@ impl Server {
         if let Some((port, thread)) = monitoring::start(self).map_err(StartError::Monitor)? {
             self.threads.lock().push(thread);
             let _ = self.monitor.port.set(port);
+        }
+        if let Some(system) = System::start(self)? {
+            let _ = self.system.set(system);
         }
         let started = self.start_clients();
         if started.is_err() {
@@ -334,7 +353,7 @@ impl Server {
     fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
         let server = self.clone();
         let expiry = std::thread::Builder::new().name("responses".to_owned());
-        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        let thread = expiry.spawn(move || server.accounts.expiry().run(|| server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -430,12 +449,27 @@ impl Server {
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.all().cloned().collect()
+        self.accounts.all()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.get(name).cloned()
+        self.accounts.get(name)
+    }
+
+    /// The accounts, for changing them.
+    pub fn account_registry(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Tells the connections of an account that it has changed.
+    pub fn tell_account_changed(&self, account: &Account) {
+        for cid in account.client_ids() {
+            let Some(client) = self.client(cid) else { continue };
+            if let Some(reactor) = self.reactor(client.reactor) {
+                reactor.send(Message::AccountChanged(client.token()));
+            }
+        }
     }
 
     /// Whether that is the system account.
@@ -455,7 +489,23 @@ impl Server {
 
     /// When the options in force were loaded.
     pub fn configured(&self) -> SystemTime {
-        self.start
+        *self.configured.read()
+    }
+
+    /// Events and services of the system account, if there is one.
+    pub fn system(&self) -> Option<&Arc<System>> {
+        self.system.get()
+    }
+
+    /// How the process was started, if that is known.
+    pub fn launch(&self) -> Option<&Launch> {
+        self.launch.get()
+    }
+
+    /// Says how the process was started.
+    pub fn set_launch(&self, launch: Launch) {
+        // A process is started once.
+        let _ = self.launch.set(launch);
     }
 
     /// Whether clients can connect.
@@ -627,6 +677,10 @@ impl Server {
         }
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
+        // Connections are closed after that, so that those who listen hear of it.
+        if let Some(system) = self.system() {
+            system.shut_down();
+        }
         self.close_monitoring();
         self.hash_pool.stop();
         self.accounts.expiry().end();
@@ -663,6 +717,9 @@ impl Server {
         }
         self.log.noticef(format_args!("Entering lame duck mode, stop accepting new clients"));
         let options = self.options();
+        if let Some(system) = self.system() {
+            system.lame_duck();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::LameDuck);
         }
