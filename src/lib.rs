@@ -11,6 +11,7 @@ pub mod identity;
 pub mod info;
 pub mod json;
 pub mod json_input;
+pub mod jwt;
 pub mod logging;
 pub mod monitor;
 pub mod nkey;
