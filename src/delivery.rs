@@ -9,6 +9,7 @@ mod imports;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
+use crate::internal::Endpoint;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::{Matches, Subscription as _};
 use ahash::RandomState;
@@ -46,6 +47,16 @@ pub enum Kind {
     Leaf,
 }
 
+impl Kind {
+    /// Whether it has a socket, from which reading can pause.
+    pub fn is_connection(self) -> bool {
+        match self {
+            Kind::Client | Kind::Router | Kind::Gateway | Kind::Leaf => true,
+            Kind::System | Kind::JetStream | Kind::Account => false,
+        }
+    }
+}
+
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -62,7 +73,7 @@ pub struct Origin<'a> {
     /// The queue groups chosen by the server that sent it; only for links.
     pub queues: &'a [&'a [u8]],
     /// The client that sent it, if it was one: services of other accounts are told about it.
-    pub client: Option<&'a ClientShared>,
+    pub client: Option<&'a Arc<ClientShared>>,
 }
 
 impl Origin<'_> {
@@ -112,18 +123,6 @@ impl Message<'_> {
 
 /// Gives a refcounted slice of a message's payload and line end, so that it need not be copied.
 pub type Share<'a> = &'a mut dyn FnMut() -> Bytes;
-
-/// A part of this server that subscribes: a system service, a service import, a stream. What
-/// matches is handed over; the receiver queues it for its own thread.
-pub trait Internal: Send + Sync {
-    /// Takes a message. `false` if it was not taken (another queue member is tried).
-    fn deliver(
-        &self,
-        subscription: &Arc<Subscription>,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-    ) -> bool;
-}
 
 /// A connection to another server. It gets every message at most once, whatever the number of its
 /// subscriptions that match, with the queue groups chosen for it.
@@ -327,8 +326,15 @@ impl Fanout {
                         &mut *share,
                     );
                 }
-                Destination::Internal(sink) => {
-                    any |= !sub.is_closed() && sink.deliver(sub, origin, message);
+                Destination::Internal(endpoint) => {
+                    any |= self.serve_internal(
+                        stager,
+                        sub,
+                        endpoint,
+                        origin,
+                        message,
+                        &mut *share,
+                    );
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -400,8 +406,15 @@ impl Fanout {
                         return true;
                     }
                 }
-                Destination::Internal(sink) => {
-                    if !sub.is_closed() && sink.deliver(sub, origin, message) {
+                Destination::Internal(endpoint) => {
+                    if self.serve_internal(
+                        stager,
+                        sub,
+                        endpoint,
+                        origin,
+                        message,
+                        &mut *share,
+                    ) {
                         return true;
                     }
                 }
@@ -448,6 +461,24 @@ impl Fanout {
             return true;
         }
         false
+    }
+
+    /// Stages the message for a part of this server. Whether it takes it.
+    fn serve_internal(
+        &mut self,
+        stager: &mut Stager,
+        sub: &Arc<Subscription>,
+        endpoint: &Endpoint,
+        origin: &Origin<'_>,
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> bool {
+        let taken = endpoint.serve(stager, sub, origin, message, share);
+        if taken {
+            self.traffic.internal_messages += 1;
+            self.traffic.internal_bytes += message.len() as i64;
+        }
+        taken
     }
 
     /// Stages the message for a client, unless the subscription does not take it.

@@ -5,14 +5,14 @@ use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
 use crate::logging::{ConnectionKind, ConnectionLabel};
-use crate::server::{CLIENT_LISTENER, Server};
+use crate::server::{CLIENT_LISTENER, Reloaded, Server};
 use eventloop::{
     Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Service, Taken, TcpStream,
     Token,
 };
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// What other threads send to a reactor.
@@ -23,6 +23,10 @@ pub enum Message {
     Close(Token, ClosedState),
     /// Whether the password of a connection matches its hash.
     PasswordChecked(Token, bool),
+    /// Close a connection that is beyond the limit.
+    Refuse(Token),
+    /// The options have changed; the other end is dropped when all connections were looked at.
+    Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
     /// The account of a connection has changed.
     AccountChanged(Token),
     /// Stop accepting, and tell the clients.
@@ -188,6 +192,18 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.refuse_over_limit(io),
+            }),
+            Message::Reloaded(reloaded, done) => {
+                let drop_when_gated = self.server.settings().drop_when_gated;
+                self.fanout.drop_when_gated = drop_when_gated;
+                self.holds_producers = !drop_when_gated;
+                core.for_each(self, |_, conn, io| match conn {
+                    Connection::Client(c) => c.reloaded(io, &reloaded),
+                });
+                drop(done);
+            }
             Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.account_changed(io),
             }),
@@ -210,6 +226,6 @@ impl Service for Worker {
     fn pass_ended(&mut self) {
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
-        self.server.stats.client_traffic.add(&t);
+        self.server.stats.add_clients(&t);
     }
 }

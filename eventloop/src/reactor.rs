@@ -8,12 +8,15 @@
 //! [`HOLD_ABOVE_BYTES`](crate::HOLD_ABOVE_BYTES) pending, the connection whose bytes caused it is
 //! *held*: not read until the destination has drained, for [`HOLD_TICKS`] at most. A destination
 //! that drains too slowly for that is not waited for again (its own limits deal with it), so that
-//! one slow reader cannot throttle a publisher.
+//! one slow reader cannot throttle a publisher. A queue of this process ([`Intake`](crate::Intake))
+//! that is full is waited for without such a limit: all connections that staged something for queues
+//! since the last hand-over are held until it has room.
 
 use crate::Token;
 use crate::egress::{
     DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, WriteMode,
 };
+use crate::intake::Waiter;
 use crate::mailbox::{Mailbox, Note, Sender};
 use crate::pool::{BLOCK_BYTES, Block};
 use crate::stage::{STAGING_BUDGET_BYTES, Stager};
@@ -206,7 +209,10 @@ pub trait Service: Sized {
     fn pass_ended(&mut self);
 }
 
+#[derive(Default)]
 struct Held {
+    /// Queues of this process waited for that have no room yet.
+    rooms: usize,
     /// Destinations waited for that have not answered yet.
     outstanding: usize,
     until: u64,
@@ -327,7 +333,7 @@ impl Io<'_> {
             return true;
         }
         self.hand_over_now();
-        self.hand_over.heavy.is_empty()
+        self.hand_over.heavy.is_empty() && !self.stager.has_full_intakes()
     }
 
     /// Hands over what is staged so far, unless it is for this connection alone: what is staged
@@ -369,6 +375,8 @@ pub struct Core<S: Service> {
     started: Instant,
     now: u64,
     ready: Vec<Token>,
+    /// Connections that staged something for queues of this process since the last hand-over.
+    fillers: Vec<Token>,
     listeners: Vec<Option<Listener>>,
     stop: bool,
     stop_when_drained: bool,
@@ -583,6 +591,9 @@ impl<S: Service> Core<S> {
         let (close, arm, log) =
             (io.close, std::mem::take(&mut io.arm), std::mem::take(&mut io.hand_over));
         let (tls, pause) = (io.start_tls.take(), io.pause);
+        if self.stager.take_touched_intake() {
+            self.fillers.push(token);
+        }
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
         }
@@ -597,6 +608,9 @@ impl<S: Service> Core<S> {
             self.begin_close(service, token, Cause::Requested, flush);
         } else if !log.heavy.is_empty() {
             self.hold(service, token, log);
+        }
+        if self.stager.has_full_intakes() {
+            self.hold_fillers();
         }
         Some(result)
     }
@@ -618,7 +632,8 @@ impl<S: Service> Core<S> {
         }
         let (mailbox, until) = (self.mailbox.clone(), self.now + HOLD_TICKS);
         let Some(entry) = self.entry(token) else { return };
-        let mut held = Held { outstanding: 0, until, destinations: SmallVec::new() };
+        let rooms = entry.held.as_ref().map_or(0, |held| held.rooms);
+        let mut held = Held { rooms, until, ..Held::default() };
         for (egress, bytes, gated) in log.heavy {
             // A connection cannot wait for itself: it may be what has to be read to go on.
             if Arc::ptr_eq(&egress, &entry.egress) {
@@ -633,9 +648,57 @@ impl<S: Service> Core<S> {
                 held.destinations.push((egress, bytes));
             }
         }
-        if held.outstanding > 0 {
+        let wait = held.outstanding > 0;
+        if wait || rooms > 0 {
             entry.held = Some(Box::new(held));
+        }
+        if wait {
             self.arm(token, KIND_HOLD, until);
+        }
+    }
+
+    /// Stops reading the connections that filled queues of this process, until those have room.
+    #[cold]
+    fn hold_fillers(&mut self) {
+        let full = self.stager.take_full_intakes();
+        for token in std::mem::take(&mut self.fillers) {
+            let mailbox = &self.mailbox;
+            let Some(entry) =
+                self.conns.get_mut(token.key as usize).filter(|e| e.generation == token.generation)
+            else {
+                continue;
+            };
+            if entry.conn.is_none() {
+                continue;
+            }
+            let waits = |intake: &&Arc<dyn crate::Intake>| {
+                intake.wait_for_room(Waiter::new(mailbox.clone(), token))
+            };
+            let rooms = full.iter().filter(waits).count();
+            if rooms > 0 {
+                entry.held.get_or_insert_default().rooms += rooms;
+            }
+        }
+    }
+
+    /// A queue of this process has room again.
+    fn room(&mut self, token: Token) {
+        let Some(entry) = self.entry(token) else { return };
+        let Some(held) = &mut entry.held else { return };
+        held.rooms = held.rooms.saturating_sub(1);
+        self.release_if_done(token);
+    }
+
+    /// Reads the connection again if nothing is waited for any more.
+    fn release_if_done(&mut self, token: Token) {
+        let Some(entry) = self.entry(token) else { return };
+        let Some(held) = &entry.held else { return };
+        if held.rooms > 0 || held.outstanding > 0 {
+            return;
+        }
+        entry.held = None;
+        if entry.readable || entry.carry_more {
+            self.make_ready(token);
         }
     }
 
@@ -645,9 +708,8 @@ impl<S: Service> Core<S> {
         let Some(held) = &mut entry.held else { return };
         if answered {
             held.outstanding = held.outstanding.saturating_sub(1);
-            if held.outstanding > 0 {
-                return;
-            }
+        } else if held.outstanding == 0 {
+            return;
         } else if now < held.until {
             let until = held.until;
             self.arm(token, KIND_HOLD, until);
@@ -661,11 +723,9 @@ impl<S: Service> Core<S> {
                     egress.mark_lagging();
                 }
             }
+            held.outstanding = 0;
         }
-        entry.held = None;
-        if entry.readable || entry.carry_more {
-            self.make_ready(token);
-        }
+        self.release_if_done(token);
     }
 
     fn begin_close(&mut self, service: &mut S, token: Token, cause: Cause, flush: bool) {
@@ -1064,6 +1124,7 @@ impl<S: Service> Reactor<S> {
             started: Instant::now(),
             now: 0,
             ready: Vec::new(),
+            fillers: Vec::new(),
             listeners: Vec::new(),
             stop: false,
             stop_when_drained: false,
@@ -1152,6 +1213,7 @@ impl<S: Service> Reactor<S> {
                 match note {
                     Note::Flush(t) => core.flush(t),
                     Note::Resume(t) => core.release(t, true),
+                    Note::Room(t) => core.room(t),
                     Note::Blocked(t) => {
                         if let Some(tick) = core.entry(t).and_then(|e| e.egress.deadline()) {
                             core.arm(t, KIND_WRITE_DEADLINE, tick);
@@ -1175,6 +1237,10 @@ impl<S: Service> Reactor<S> {
                 core.fire(service, timer);
             }
             core.stager.hand_over(core.now, None, |_, _| {});
+            if core.stager.has_full_intakes() {
+                core.hold_fillers();
+            }
+            core.fillers.clear();
             core.flush_own();
             service.pass_ended();
         }

@@ -10,6 +10,8 @@ use super::shares::ServiceExport;
 use crate::config::options::account::{
     ServiceImport as WantedService, StreamImport as WantedStream,
 };
+use crate::subscription::{Destination, Shadow, Subscription};
+use ::sublist::Subscription as _;
 use ::sublist::subject::{is_subset_match, is_valid_subject, subject_has_wildcard};
 use ::sublist::transform::{SubjectTransform, transform_tokenize, transform_untokenize};
 use parser::quote::quote;
@@ -209,6 +211,27 @@ impl StreamImport {
             _ => self.from.clone(),
         }
     }
+}
+
+/// The subscriptions to make in other accounts for one of `account`, which imports these streams;
+/// each with the account that exports to it (spec 03 §17).
+pub(crate) fn shadows<'a>(
+    account: &'a Arc<Account>,
+    subscription: &'a Arc<Subscription>,
+    imports: &'a [Arc<StreamImport>],
+) -> impl Iterator<Item = (&'a Arc<Account>, Arc<Subscription>)> + 'a {
+    imports.iter().filter_map(move |import| {
+        let there = import.shadow_subject(subscription.subject())?;
+        let shadow = Shadow {
+            import: import.clone(),
+            importer: account.clone(),
+            parent: subscription.clone(),
+        };
+        let to = Destination::Shadow(Box::new(shadow));
+        let (queue, sid) = (subscription.queue(), subscription.sid());
+        let shadow = Arc::new(Subscription::new(&there, queue, sid, to));
+        Some((&import.exporter, shadow))
+    })
 }
 
 /// What two subjects with wildcards have in common, as far as the first can be narrowed to the

@@ -1,7 +1,7 @@
 //! Accounts: the routing domains. Each has its own subscriptions, limits and counters.
 
 pub mod expiry;
-mod imports;
+pub(crate) mod imports;
 pub mod linking;
 mod mappings;
 mod registry;
@@ -76,9 +76,11 @@ impl Traffic {
             self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
             self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
         }
-        if batch.out_messages != 0 {
-            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
-            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
+        let out_messages = batch.out_messages + batch.internal_messages;
+        if out_messages != 0 {
+            self.out_messages.fetch_add(out_messages, Ordering::Relaxed);
+            let out_bytes = batch.out_bytes + batch.internal_bytes;
+            self.out_bytes.fetch_add(out_bytes, Ordering::Relaxed);
         }
     }
 }
@@ -90,10 +92,35 @@ pub struct TrafficBatch {
     pub in_messages: i64,
     /// Bytes received.
     pub in_bytes: i64,
-    /// Messages delivered.
+    /// Messages delivered to clients.
     pub out_messages: i64,
-    /// Bytes delivered.
+    /// Bytes delivered to clients.
     pub out_bytes: i64,
+    /// Messages delivered to parts of this server.
+    pub internal_messages: i64,
+    /// Bytes delivered to parts of this server.
+    pub internal_bytes: i64,
+}
+
+impl TrafficBatch {
+    /// Adds another batch.
+    pub fn add(&mut self, other: &TrafficBatch) {
+        self.in_messages += other.in_messages;
+        self.in_bytes += other.in_bytes;
+        self.out_messages += other.out_messages;
+        self.out_bytes += other.out_bytes;
+        self.internal_messages += other.internal_messages;
+        self.internal_bytes += other.internal_bytes;
+    }
+
+    /// Splits off what was delivered to parts of this server.
+    pub fn take_internal(&mut self) -> TrafficBatch {
+        TrafficBatch {
+            internal_messages: std::mem::take(&mut self.internal_messages),
+            internal_bytes: std::mem::take(&mut self.internal_bytes),
+            ..TrafficBatch::default()
+        }
+    }
 }
 
 /// An account.

@@ -62,6 +62,8 @@ pub struct Attempt<'a> {
     pub peer: Option<&'a Peer>,
     /// Set to what is to be logged as a warning.
     pub warning: Option<String>,
+    /// Set to the key of the trusted proxy that vouches for the connection.
+    pub proxy: Option<String>,
 }
 
 /// What is decided about an attempt.
@@ -189,6 +191,21 @@ impl Authenticator {
         !self.users.is_empty() || !self.nkeys.is_empty() || !matches!(self.single, Single::None)
     }
 
+    /// Whether there are users, by name or by nkey.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty() || !self.nkeys.is_empty()
+    }
+
+    /// The account of the user of that name.
+    pub fn account_of_user(&self, name: &str) -> Option<&Arc<Account>> {
+        self.users.get(name).map(|user| &user.account)
+    }
+
+    /// The account of the user with that nkey.
+    pub fn account_of_nkey(&self, nkey: &str) -> Option<&Arc<Account>> {
+        self.nkeys.get(nkey).map(|user| &user.account)
+    }
+
     /// Whether INFO says so: not if there is a user for those without credentials.
     pub fn announced(&self) -> bool {
         self.required() && (self.no_auth_user.is_empty() || self.no_auth_user_is_internal)
@@ -246,7 +263,7 @@ impl Authenticator {
     }
 
     /// Whether a trusted proxy vouches for the connection.
-    fn proxy(&self, attempt: &Attempt<'_>) -> Result<bool, Denial> {
+    fn proxy(&self, attempt: &mut Attempt<'_>) -> Result<bool, Denial> {
         let signature = &attempt.options.proxy_sig;
         if signature.is_empty() || self.trusted_proxies.is_empty() {
             return Ok(false);
@@ -259,10 +276,13 @@ impl Authenticator {
             return Err(untrusted("Proxy signature not valid base64"));
         };
         let nonce = attempt.nonce.as_bytes();
-        if self.trusted_proxies.iter().any(|key| key.verify(nonce, &signature).is_ok()) {
-            Ok(true)
-        } else {
-            Err(untrusted("proxy is not trusted"))
+        let mut trusted = self.trusted_proxies.iter();
+        match trusted.find(|key| key.verify(nonce, &signature).is_ok()) {
+            Some(key) => {
+                attempt.proxy = Some(key.public_key());
+                Ok(true)
+            }
+            None => Err(untrusted("proxy is not trusted")),
         }
     }
 

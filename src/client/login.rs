@@ -3,11 +3,13 @@
 //! Most logins are decided at once. Where a password has to be hashed, the connection is paused
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
+use super::connect::ConnectOptions;
 use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
 use crate::account::Account;
 use crate::auth::{Attempt, Decision, Denial, User, who};
 use crate::closed::ClosedState;
 use crate::config::options::auth::ConnectionType;
+use crate::config::secret::Secret;
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use eventloop::Io;
@@ -18,9 +20,11 @@ const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
 
 /// What made a connection authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+pub(super) enum Occasion {
     FirstConnect,
     LaterConnect,
+    /// The configuration has changed.
+    Reload,
     /// Another command than CONNECT, which the user without credentials allows.
     OtherCommand,
 }
@@ -29,6 +33,9 @@ enum Occasion {
 pub(super) struct Checking {
     user: Option<Arc<User>>,
     occasion: Occasion,
+    hash: Box<Secret>,
+    /// The configuration has changed meanwhile: the answer does not count.
+    pub(super) outdated: bool,
 }
 
 impl Client {
@@ -45,6 +52,7 @@ impl Client {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);
         }
+        self.identity_filled_in = false;
         // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
         self.options.jwt.clear();
         self.connect_received = true;
@@ -68,24 +76,41 @@ impl Client {
         self.log_in(io, Occasion::OtherCommand);
     }
 
-    fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
+    pub(super) fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
         let server = self.shared.server.clone();
+        let nobody = |o: &ConnectOptions| o.user.is_empty() && o.nkey.is_empty();
+        let came_as_nobody = nobody(&self.options);
         let mut attempt = Attempt {
             options: &mut self.options,
             nonce: &self.nonce,
             kind: ConnectionType::Standard,
             peer: self.shared.tls().and_then(|tls| tls.peer.as_ref()),
             warning: None,
+            proxy: None,
         };
         let decision = server.authenticator().decide(&mut attempt);
-        if let Some(warning) = attempt.warning {
+        let Attempt { warning, proxy, .. } = attempt;
+        if let Some(warning) = warning {
             self.shared.warn(format_args!("{warning}"));
         }
+        if let Some(key) = proxy {
+            self.shared.set_proxy_key(&key);
+        }
+        self.identity_filled_in |= came_as_nobody && !nobody(&self.options);
         match decision {
             Decision::Granted(user) => self.logged_in(io, user.as_deref(), occasion),
             Decision::Denied(denial) => self.auth_violation(io, &denial),
+            // What was presented has not changed, and neither has what it is compared with.
+            Decision::Pending(user, hashed)
+                if occasion == Occasion::Reload
+                    && self.verified.as_deref().is_some_and(|hash| hash == hashed.hash()) =>
+            {
+                self.logged_in(io, user.as_deref(), occasion);
+            }
             Decision::Pending(user, hashed) => {
-                self.checking = Some(Box::new(Checking { user, occasion }));
+                let hash = Box::new(hashed.hash().clone());
+                let checking = Checking { user, occasion, hash, outdated: false };
+                self.checking = Some(Box::new(checking));
                 io.pause();
                 server.hash_pool.check(self.shared.clone(), hashed);
             }
@@ -96,7 +121,10 @@ impl Client {
     pub fn password_checked(&mut self, io: &mut Io<'_>, matches: bool) {
         let Some(checking) = self.checking.take() else { return };
         io.resume();
-        if matches {
+        if checking.outdated {
+            self.log_in(io, checking.occasion);
+        } else if matches {
+            self.verified = Some(checking.hash);
             self.logged_in(io, checking.user.as_deref(), checking.occasion);
         } else {
             self.auth_violation(io, &Denial::plain());
@@ -104,6 +132,9 @@ impl Client {
     }
 
     fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&User>, occasion: Occasion) {
+        if occasion == Occasion::Reload {
+            return self.stays(io, user);
+        }
         if let Some(user) = user {
             if self.enter_account(user.account.clone()).is_err() {
                 let text = "maximum account active connections exceeded";
@@ -141,7 +172,7 @@ impl Client {
     }
 
     /// Makes the limits of account and server those of the connection.
-    fn apply_limits(&mut self) {
+    pub(super) fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
         let limits = self.account.limits();
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
@@ -233,7 +264,7 @@ impl Client {
     }
 
     #[cold]
-    fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
+    pub(super) fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
         if let Some(text) = &denial.debug {
             self.shared.debug(format_args!("{text}"));
         }

@@ -5,20 +5,23 @@
 mod connect;
 mod login;
 mod opening;
+mod reload;
 mod shared;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
+use crate::account::imports::shadows;
 use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
+use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
 use crate::server::Settings;
-use crate::subscription::{Destination, Shadow, Subscription};
+use crate::subscription::{Destination, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
@@ -89,6 +92,11 @@ pub struct Client {
     nonce: Box<str>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// User, password or nkey are those of the user without credentials or of a certificate, and
+    /// were not presented.
+    identity_filled_in: bool,
+    /// The hash that the presented password was found to match.
+    verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
     /// Set until the connection takes commands.
@@ -155,6 +163,8 @@ impl Client {
             permissions: None,
             nonce: nonce.into(),
             checking: None,
+            identity_filled_in: false,
+            verified: None,
             mappings: None,
             opening: None,
             reason: None,
@@ -171,7 +181,7 @@ impl Client {
     }
 
     /// There are as many connections as there may be: says so, and closes.
-    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
         self.close(io, ClosedState::MaxConnectionsExceeded);
@@ -277,10 +287,8 @@ impl Client {
             batch.in_bytes += own.in_bytes;
         }
         let out = fanout.take_traffic();
-        own.out_messages = out.out_messages;
-        own.out_bytes = out.out_bytes;
-        batch.out_messages += out.out_messages;
-        batch.out_bytes += out.out_bytes;
+        own.add(&out);
+        batch.add(&out);
         self.account.traffic.add(&own);
         // PING and PONG are no activity: they come from idle clients too.
         if std::mem::take(&mut self.active) || own.in_messages > 0 {
@@ -524,22 +532,12 @@ impl Client {
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
     fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
-        let (subject, queue) = (sub.subject(), sub.queue());
-        for import in imports {
-            let Some(there) = import.shadow_subject(subject) else { continue };
-            let exporter = &import.exporter;
+        for (exporter, shadow) in shadows(&self.account, sub, imports) {
             self.shared.debug(format_args!(
                 "Creating import subscription on {} from account {}",
-                quote(&there),
+                quote(shadow.subject()),
                 quote(exporter.name.as_bytes())
             ));
-            let shadow = Shadow {
-                import: import.clone(),
-                importer: self.account.clone(),
-                parent: sub.clone(),
-            };
-            let to = Destination::Shadow(Box::new(shadow));
-            let shadow = Arc::new(Subscription::new(&there, queue, sub.sid(), to));
             if exporter.sublist.insert(shadow.clone()).is_ok() {
                 self.shared.remember_shadow(sub, shadow);
             } else {

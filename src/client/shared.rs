@@ -79,6 +79,8 @@ pub struct ClientShared {
     pub socket_peer: SocketAddr,
     /// The client's own address where a proxy told it.
     proxied: OnceLock<SocketAddr>,
+    /// The key of the trusted proxy that vouched for the connection.
+    proxy_key: OnceLock<Box<str>>,
     /// What the TLS handshake came to, once it is complete.
     tls: OnceLock<Box<TlsState>>,
     /// Its output.
@@ -150,6 +152,7 @@ impl ClientShared {
             cid,
             socket_peer: peer,
             proxied: OnceLock::new(),
+            proxy_key: OnceLock::new(),
             tls: OnceLock::new(),
             egress,
             reactor,
@@ -178,6 +181,16 @@ impl ClientShared {
     pub fn set_proxied(&self, peer: SocketAddr) {
         // A connection has one header; a second address would be a defect of the caller.
         let _ = self.proxied.set(peer);
+    }
+
+    /// The key of the trusted proxy that vouched for the connection.
+    pub fn proxy_key(&self) -> Option<&str> {
+        self.proxy_key.get().map(|key| &**key)
+    }
+
+    /// Records that key; a connection comes through one proxy.
+    pub(super) fn set_proxy_key(&self, key: &str) {
+        self.proxy_key.get_or_init(|| key.into());
     }
 
     /// What the TLS handshake came to; `None` without TLS or before it is complete.

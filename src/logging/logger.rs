@@ -89,6 +89,12 @@ struct Destination {
     line: Vec<u8>,
 }
 
+/// A destination that has been opened and not been installed yet.
+pub struct OpenedLog {
+    sink: Option<Sink>,
+    options: LogOptions,
+}
+
 /// The server's log.
 pub struct Logger {
     debug: AtomicBool,
@@ -144,10 +150,23 @@ impl Logger {
     /// When the destination cannot be opened; the present one then stays. The reference ends the
     /// process in this case, which is what the caller has to do at start.
     pub fn configure(&self, options: &LogOptions) -> Result<(), LogError> {
-        let sink = open_sink(options)?;
-        self.set_levels(options.debug, options.trace, options.trace_verbose);
-        self.install(sink, options);
+        self.install_opened(self.open(options)?);
         Ok(())
+    }
+
+    /// Opens the destination the options ask for, and leaves the present one in force.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(&self, options: &LogOptions) -> Result<OpenedLog, LogError> {
+        Ok(OpenedLog { sink: open_sink(options)?, options: options.clone() })
+    }
+
+    /// Replaces destination and switches by those of [`Logger::open`].
+    pub fn install_opened(&self, opened: OpenedLog) {
+        let OpenedLog { sink, options } = opened;
+        self.set_levels(options.debug, options.trace, options.trace_verbose);
+        self.install(sink, &options);
     }
 
     /// Replaces the destination; a file that is already too large is rotated by its first line.

@@ -217,6 +217,14 @@ pub struct ConnInfo {
     jwt: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     name_tag: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyInfo>,
+}
+
+/// The proxy that vouched for a connection.
+#[derive(Clone, Debug, Serialize)]
+struct ProxyInfo {
+    key: String,
 }
 
 /// A certificate that the client presented.
@@ -514,6 +522,7 @@ fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: System
         // Closed connections are kept with it.
         jwt: if options.auth || !is_open { details.jwt } else { String::new() },
         name_tag: String::new(),
+        proxy: shared.proxy_key().map(|key| ProxyInfo { key: key.to_owned() }),
     };
     if options.auth {
         info.authorized_user = details.user;

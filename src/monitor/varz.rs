@@ -502,7 +502,10 @@ pub fn varz(server: &Server) -> Varz {
     let clients = traffic(&stats.client_traffic);
     let all = {
         let links = traffic(&stats.link_traffic);
-        [0, 1, 2, 3].map(|n: usize| clients[n].saturating_add(links[n]))
+        let internal = traffic(&stats.internal_traffic);
+        [0, 1, 2, 3].map(|n: usize| {
+            clients[n].saturating_add(links[n]).saturating_add(internal[n])
+        })
     };
     let now = SystemTime::now();
     let subscriptions =

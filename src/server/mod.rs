@@ -2,11 +2,15 @@
 //!
 //! Locks here are taken one at a time, never under another, and never per message.
 
+mod launch;
 mod listen;
+mod replace;
 mod settings;
 mod stats;
 
+pub use launch::Launch;
 pub use listen::{ListenError, host_port, listen};
+pub use replace::{Reloaded, Replacement};
 pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
@@ -18,6 +22,7 @@ use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
+use crate::internal::Inbox;
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
@@ -121,6 +126,11 @@ pub struct Server {
     /// The same, for measuring.
     pub started: Instant,
     options: RwLock<Arc<Options>>,
+    /// When they were loaded.
+    configured: RwLock<SystemTime>,
+    /// Held while they are being replaced.
+    reloading: Mutex<()>,
+    launch: OnceLock<Launch>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -138,6 +148,10 @@ pub struct Server {
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Inboxes of the server's own parts, closed at shutdown.
+    inboxes: Mutex<Vec<Arc<Inbox>>>,
+    /// When the reactors' clocks began.
+    ticks_from: OnceLock<Instant>,
     /// Actual address of the client listener.
     address: OnceLock<SocketAddr>,
     shutting_down: AtomicBool,
@@ -211,6 +225,9 @@ impl Server {
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
+            configured: RwLock::new(SystemTime::now()),
+            reloading: Mutex::new(()),
+            launch: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -224,6 +241,8 @@ impl Server {
             senders: OnceLock::new(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
+            inboxes: Mutex::new(Vec::new()),
+            ticks_from: OnceLock::new(),
             address: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
             lame_duck: AtomicBool::new(false),
@@ -290,6 +309,7 @@ impl Server {
         self.hash_pool.start()?;
         self.start_expiry()?;
         let slots = Arc::new(Slots::default());
+        let _ = self.ticks_from.set(Instant::now());
         let mut reactors = Vec::new();
         for _ in 0..self.loads.len() {
             reactors.push(Reactor::<Worker>::new(slots.clone())?);
@@ -329,6 +349,22 @@ impl Server {
         let thread = expiry.spawn(move || server.accounts.expiry().run(|| server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// Registers the inbox and the thread of a part of this server.
+    pub(crate) fn add_internal(&self, inbox: Arc<Inbox>, thread: JoinHandle<()>) {
+        self.threads.lock().push(thread);
+        self.inboxes.lock().push(inbox.clone());
+        if self.is_shutting_down() {
+            // Shutdown may have looked for inboxes before this one was there.
+            inbox.close();
+        }
+    }
+
+    /// The time as the reactors' clocks have it, in milliseconds.
+    pub fn ticks(&self) -> u64 {
+        let since = self.ticks_from.get().map_or(Duration::ZERO, Instant::elapsed);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// TLS for clients and monitoring, where it is configured.
@@ -446,7 +482,18 @@ impl Server {
 
     /// When the options in force were loaded.
     pub fn configured(&self) -> SystemTime {
-        self.start
+        *self.configured.read()
+    }
+
+    /// How the process was started, if that is known.
+    pub fn launch(&self) -> Option<&Launch> {
+        self.launch.get()
+    }
+
+    /// Says how the process was started.
+    pub fn set_launch(&self, launch: Launch) {
+        // A process is started once.
+        let _ = self.launch.set(launch);
     }
 
     /// Whether clients can connect.
@@ -621,6 +668,10 @@ impl Server {
         self.close_monitoring();
         self.hash_pool.stop();
         self.accounts.expiry().end();
+        // What they still say reaches connections that are there.
+        for inbox in std::mem::take(&mut *self.inboxes.lock()) {
+            inbox.close();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::Shutdown);
         }
