@@ -11,6 +11,8 @@ pub mod identity;
 pub mod info;
 pub mod internal;
 pub mod json;
+pub mod json_input;
+pub mod jwt;
 pub mod logging;
 pub mod monitor;
 pub mod nkey;
