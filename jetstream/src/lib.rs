@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api_error;
+pub mod api_level;
 pub mod config;
 #[cfg(test)]
 mod conformance;
@@ -17,9 +19,11 @@ pub mod headers;
 pub mod markers;
 pub mod memstore;
 pub mod message;
+pub mod quote;
 pub mod schedules;
 pub mod seqset;
 pub mod store;
+pub mod stream;
 pub mod time;
 pub mod timewheel;
 pub mod ttl;

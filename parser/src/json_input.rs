@@ -6,7 +6,7 @@
 //! UTF-8 and halves of surrogate pairs become U+FFFD. Errors are worded as operators know them
 //! from logs. Nothing here recurses: depth is bounded, and costs no stack.
 
-use parser::quote::quote;
+use crate::quote::quote;
 use std::fmt;
 
 /// Levels of nesting; more is an error.

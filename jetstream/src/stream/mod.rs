@@ -1,0 +1,4 @@
+//! The stream engine (spec 07a).
+
+pub mod config;
+pub mod sourcing;
