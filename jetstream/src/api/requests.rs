@@ -78,27 +78,6 @@ pub struct PurgeRequest {
     pub keep: u64,
 }
 
-/// Which message is got.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct MessageGetRequest {
-    /// By its sequence.
-    #[serde(rename = "seq")]
-    pub sequence: u64,
-    /// The last of a subject.
-    pub last_by_subj: String,
-    /// The next of a subject.
-    pub next_by_subj: String,
-    /// From a time on.
-    pub start_time: Option<DateTime>,
-    /// Not for this request.
-    pub batch: i64,
-    /// Not for this request.
-    pub max_bytes: i64,
-    /// Without headers.
-    pub no_hdr: bool,
-}
-
 /// Which message is deleted.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
