@@ -11,7 +11,6 @@ pub mod identity;
 pub mod info;
 pub mod internal;
 pub mod json;
-pub mod json_input;
 pub mod jwt;
 pub mod logging;
 pub mod monitor;
