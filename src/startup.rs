@@ -2,10 +2,10 @@
 
 use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
-use crate::config::options::Options;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::options::{LogFormat, Options};
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
@@ -74,6 +74,7 @@ pub fn log_options(o: &Options) -> LogOptions {
         syslog: o.syslog,
         logtime: o.logtime,
         logtime_utc: o.logtime_utc,
+        json: o.log_format == LogFormat::Json,
         debug: o.debug,
         trace: o.trace,
         trace_verbose: o.trace_verbose,
