@@ -9,7 +9,6 @@ mod imports;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
-use crate::internal::Endpoint;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::{Matches, Subscription as _};
 use ahash::RandomState;
@@ -330,7 +329,7 @@ impl Fanout {
                     );
                 }
                 Destination::Internal(endpoint) => {
-                    any |= self.serve_internal(stager, sub, endpoint, origin, message, &mut *share);
+                    any |= endpoint.serve(stager, sub, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -403,7 +402,7 @@ impl Fanout {
                     }
                 }
                 Destination::Internal(endpoint) => {
-                    if self.serve_internal(stager, sub, endpoint, origin, message, &mut *share) {
+                    if endpoint.serve(stager, sub, origin, message, &mut *share) {
                         return true;
                     }
                 }
@@ -450,24 +449,6 @@ impl Fanout {
             return true;
         }
         false
-    }
-
-    /// Stages the message for a part of this server. Whether it takes it.
-    fn serve_internal(
-        &mut self,
-        stager: &mut Stager,
-        sub: &Arc<Subscription>,
-        endpoint: &Endpoint,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-        share: Share<'_>,
-    ) -> bool {
-        let taken = endpoint.serve(stager, sub, origin, message, share);
-        if taken {
-            self.traffic.internal_messages += 1;
-            self.traffic.internal_bytes += message.len() as i64;
-        }
-        taken
     }
 
     /// Stages the message for a client, unless the subscription does not take it.

@@ -76,16 +76,15 @@ impl Traffic {
             self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
             self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
         }
-        let out_messages = batch.out_messages + batch.internal_messages;
-        if out_messages != 0 {
-            self.out_messages.fetch_add(out_messages, Ordering::Relaxed);
-            let out_bytes = batch.out_bytes + batch.internal_bytes;
-            self.out_bytes.fetch_add(out_bytes, Ordering::Relaxed);
+        if batch.out_messages != 0 {
+            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
+            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
         }
     }
 }
 
-/// Traffic of one read batch, counted without atomics.
+/// Traffic of one read batch, counted without atomics. What is delivered to parts of this server
+/// does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficBatch {
     /// Messages received.
@@ -96,10 +95,6 @@ pub struct TrafficBatch {
     pub out_messages: i64,
     /// Bytes delivered to clients.
     pub out_bytes: i64,
-    /// Messages delivered to parts of this server.
-    pub internal_messages: i64,
-    /// Bytes delivered to parts of this server.
-    pub internal_bytes: i64,
 }
 
 impl TrafficBatch {
@@ -109,17 +104,6 @@ impl TrafficBatch {
         self.in_bytes += other.in_bytes;
         self.out_messages += other.out_messages;
         self.out_bytes += other.out_bytes;
-        self.internal_messages += other.internal_messages;
-        self.internal_bytes += other.internal_bytes;
-    }
-
-    /// Splits off what was delivered to parts of this server.
-    pub fn take_internal(&mut self) -> TrafficBatch {
-        TrafficBatch {
-            internal_messages: std::mem::take(&mut self.internal_messages),
-            internal_bytes: std::mem::take(&mut self.internal_bytes),
-            ..TrafficBatch::default()
-        }
     }
 }
 
