@@ -9,6 +9,7 @@ mod imports;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
+use crate::internal::Endpoint;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::{Matches, Subscription as _};
 use ahash::RandomState;
@@ -24,6 +25,9 @@ pub type Matched = Arc<Matches<Arc<Subscription>>>;
 /// Payloads above this are staged as slices of the read block instead of being copied.
 /// Up to here one contiguous chunk makes fewer and larger writes than slices would.
 pub const SHARE_ABOVE_BYTES: usize = 8 * 1024;
+/// A request with a longer reply subject asks for the round-trip time of a client that has none:
+/// services are measured with it (spec 01 §9.3).
+const MEASURED_REPLY_BYTES: usize = 15;
 /// Entries of a reactor's match cache; a power of two.
 const CACHE_ENTRIES: usize = 4096;
 
@@ -46,6 +50,16 @@ pub enum Kind {
     Leaf,
 }
 
+impl Kind {
+    /// Whether it has a socket, from which reading can pause.
+    pub fn is_connection(self) -> bool {
+        match self {
+            Kind::Client | Kind::Router | Kind::Gateway | Kind::Leaf => true,
+            Kind::System | Kind::JetStream | Kind::Account => false,
+        }
+    }
+}
+
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -62,7 +76,7 @@ pub struct Origin<'a> {
     /// The queue groups chosen by the server that sent it; only for links.
     pub queues: &'a [&'a [u8]],
     /// The client that sent it, if it was one: services of other accounts are told about it.
-    pub client: Option<&'a ClientShared>,
+    pub client: Option<&'a Arc<ClientShared>>,
 }
 
 impl Origin<'_> {
@@ -112,18 +126,6 @@ impl Message<'_> {
 
 /// Gives a refcounted slice of a message's payload and line end, so that it need not be copied.
 pub type Share<'a> = &'a mut dyn FnMut() -> Bytes;
-
-/// A part of this server that subscribes: a system service, a service import, a stream. What
-/// matches is handed over; the receiver queues it for its own thread.
-pub trait Internal: Send + Sync {
-    /// Takes a message. `false` if it was not taken (another queue member is tried).
-    fn deliver(
-        &self,
-        subscription: &Arc<Subscription>,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-    ) -> bool;
-}
 
 /// A connection to another server. It gets every message at most once, whatever the number of its
 /// subscriptions that match, with the queue groups chosen for it.
@@ -327,8 +329,8 @@ impl Fanout {
                         &mut *share,
                     );
                 }
-                Destination::Internal(sink) => {
-                    any |= !sub.is_closed() && sink.deliver(sub, origin, message);
+                Destination::Internal(endpoint) => {
+                    any |= self.serve_internal(stager, sub, endpoint, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -400,8 +402,8 @@ impl Fanout {
                         return true;
                     }
                 }
-                Destination::Internal(sink) => {
-                    if !sub.is_closed() && sink.deliver(sub, origin, message) {
+                Destination::Internal(endpoint) => {
+                    if self.serve_internal(stager, sub, endpoint, origin, message, &mut *share) {
                         return true;
                     }
                 }
@@ -450,6 +452,24 @@ impl Fanout {
         false
     }
 
+    /// Stages the message for a part of this server. Whether it takes it.
+    fn serve_internal(
+        &mut self,
+        stager: &mut Stager,
+        sub: &Arc<Subscription>,
+        endpoint: &Endpoint,
+        origin: &Origin<'_>,
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> bool {
+        let taken = endpoint.serve(stager, sub, origin, message, share);
+        if taken {
+            self.traffic.internal_messages += 1;
+            self.traffic.internal_bytes += message.len() as i64;
+        }
+        taken
+    }
+
     /// Stages the message for a client, unless the subscription does not take it.
     #[allow(clippy::too_many_arguments)] // One hot function: a struct would only be taken apart.
     #[inline]
@@ -477,9 +497,11 @@ impl Fanout {
         }
         let count = sub.count();
         let max = sub.max();
-        if max > 0 && count >= max {
-            self.reached_max(account, sub, client, count > max);
+        let last = max > 0 && count >= max;
+        if last {
+            client.reached_max(sub, count > max);
             if count > max {
+                self.end_subscription(account, sub, client);
                 return false;
             }
         }
@@ -492,6 +514,9 @@ impl Fanout {
         let (stage, pool) = stager.stage(&client.egress);
         stage.count(size);
         let out = stage.buffer();
+        if !traits.knows_rtt() && message.reply.len() > MEASURED_REPLY_BYTES {
+            client.ping_for_rtt(out);
+        }
         let before = out.len();
         let framed_sid = sub.framed_sid();
         out.reserve(
@@ -542,18 +567,15 @@ impl Fanout {
         if self.trace {
             client.trace_delivery(sub, message);
         }
+        if last {
+            self.end_subscription(account, sub, client);
+        }
         true
     }
 
+    /// Removes a subscription that has had all its messages.
     #[cold]
-    fn reached_max(
-        &self,
-        account: &Account,
-        sub: &Arc<Subscription>,
-        client: &ClientShared,
-        exceeded: bool,
-    ) {
-        client.reached_max(sub, exceeded);
+    fn end_subscription(&self, account: &Account, sub: &Arc<Subscription>, client: &ClientShared) {
         if sub.close() {
             if self.trace {
                 client.trace_removal(sub);

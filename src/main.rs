@@ -6,6 +6,7 @@ use nats_server::config::claims::UnverifiedClaims;
 use nats_server::config::cli::{self, Action, Exit};
 use nats_server::config::environment::ProcessEnvironment;
 use nats_server::process::signal_command::{self, SystemProcesses};
+use nats_server::server::Launch;
 use nats_server::startup;
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
                 // Standard error may be closed; the server starts all the same.
                 let _ = std::io::stderr().write_all(start.warnings.as_bytes());
             }
-            match startup::run(start.options, &argv0) {
+            match startup::run(start.options, Launch::new(arguments, argv0)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(exit) => finish(&exit),
             }

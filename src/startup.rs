@@ -2,18 +2,17 @@
 
 use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
-use crate::config::options::Options;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::options::{LogFormat, Options};
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
 use crate::logging::{AfterFatal, LogOptions, Logger};
-use crate::process::errno::PathError;
-use crate::process::ports_file::{self, Ports};
 use crate::process::signals::{ServerSignal, SignalThread};
-use crate::process::{banner, host, limits, pid_file};
-use crate::server::Server;
+use crate::process::{banner, limits, pid_file};
+use crate::reload;
+use crate::server::{Launch, Server};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,6 +74,7 @@ pub fn log_options(o: &Options) -> LogOptions {
         syslog: o.syslog,
         logtime: o.logtime,
         logtime_utc: o.logtime_utc,
+        json: o.log_format == LogFormat::Json,
         debug: o.debug,
         trace: o.trace,
         trace_verbose: o.trace_verbose,
@@ -109,18 +109,20 @@ fn obey(server: &Arc<Server>, log: &Logger, signal: ServerSignal) {
                 log.errorf(format_args!("Lame duck mode could not be entered: {e}"));
             }
         }
-        ServerSignal::Hangup => log.errorf(format_args!(
-            "Failed to reload server configuration: reload is not supported by this build"
-        )),
+        ServerSignal::Hangup => {
+            if let Err(e) = reload::reload(server) {
+                log.errorf(format_args!("Failed to reload server configuration: {e}"));
+            }
+        }
     }
 }
 
 /// Runs a server until it is told to stop. `options` are those of flags and file, their baseline
-/// not set yet.
+/// not set yet; `launch` says how the process was started.
 ///
 /// # Errors
 /// How the process ends when the server cannot start.
-pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
+pub fn run(mut options: Options, launch: Launch) -> Result<(), Exit> {
     options.set_baseline();
     validate(&mut options, &UnverifiedClaims).map_err(|e| Exit::failure(&e))?;
     if let Some(feature) = missing_feature(&options) {
@@ -150,6 +152,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
     let limit = limits::raise_open_files();
     let options = Arc::new(options);
     let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
+    server.set_launch(launch);
     announce(&server, &options, &log);
     for error in server.authenticator().errors() {
         log.errorf(format_args!("{error}"));
@@ -166,13 +169,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
     if let Err(e) = server.start() {
         return Err(fatal(&log, &e.to_string()));
     }
-    let ports = match write_ports_file(&server, &options, argv0) {
-        Ok(path) => path,
-        Err(e) => {
-            log.errorf(format_args!("Error writing ports file ({}): {e}", e.path.display()));
-            None
-        }
-    };
+    server.write_ports_file();
     let early = {
         let mut target = target.lock();
         target.server = Some(server.clone());
@@ -182,11 +179,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
         obey(&server, &log, signal);
     }
     server.wait_for_shutdown();
-    if let Some(path) = ports
-        && let Err(e) = ports_file::remove(&path)
-    {
-        log.errorf(format_args!("Error cleaning up ports file {}: {e}", path.display()));
-    }
+    server.remove_ports_file();
     Ok(())
 }
 
@@ -225,30 +218,6 @@ fn announce(server: &Server, options: &Options, log: &Logger) {
     for (level, line) in lines {
         log.at_level(level, format_args!("{line}"));
     }
-}
-
-fn write_ports_file(
-    server: &Server,
-    options: &Options,
-    argv0: &str,
-) -> Result<Option<std::path::PathBuf>, PathError> {
-    if options.ports_file_dir.is_empty() {
-        return Ok(None);
-    }
-    let interfaces = host::interface_addresses();
-    let urls = |scheme: &str, address: Option<std::net::SocketAddr>| {
-        address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
-    };
-    let nats = if server.info().tls_required { "tls" } else { "nats" };
-    let monitoring = if options.https_port.is_set() { "https" } else { "http" };
-    let ports = Ports {
-        nats: urls(nats, server.address()),
-        monitoring: urls(monitoring, server.monitor_address()),
-        ..Ports::default()
-    };
-    let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
-    ports_file::write(&path, &ports)?;
-    Ok(Some(path))
 }
 
 #[cfg(test)]

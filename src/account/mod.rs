@@ -1,15 +1,18 @@
 //! Accounts: the routing domains. Each has its own subscriptions, limits and counters.
 
 pub mod expiry;
-mod imports;
+pub(crate) mod imports;
+pub mod linking;
 mod mappings;
 mod registry;
 pub mod responses;
+pub mod shares;
 
-pub use imports::{ServiceExport, ServiceImport, StreamImport};
+pub use imports::{ServiceImport, StreamImport};
 pub use mappings::{Mapped, Mappings};
 pub use registry::Accounts;
 pub use responses::Responses;
+pub use shares::{Definition, ServiceExport};
 
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Sublist;
@@ -73,9 +76,11 @@ impl Traffic {
             self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
             self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
         }
-        if batch.out_messages != 0 {
-            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
-            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
+        let out_messages = batch.out_messages + batch.internal_messages;
+        if out_messages != 0 {
+            self.out_messages.fetch_add(out_messages, Ordering::Relaxed);
+            let out_bytes = batch.out_bytes + batch.internal_bytes;
+            self.out_bytes.fetch_add(out_bytes, Ordering::Relaxed);
         }
     }
 }
@@ -87,10 +92,35 @@ pub struct TrafficBatch {
     pub in_messages: i64,
     /// Bytes received.
     pub in_bytes: i64,
-    /// Messages delivered.
+    /// Messages delivered to clients.
     pub out_messages: i64,
-    /// Bytes delivered.
+    /// Bytes delivered to clients.
     pub out_bytes: i64,
+    /// Messages delivered to parts of this server.
+    pub internal_messages: i64,
+    /// Bytes delivered to parts of this server.
+    pub internal_bytes: i64,
+}
+
+impl TrafficBatch {
+    /// Adds another batch.
+    pub fn add(&mut self, other: &TrafficBatch) {
+        self.in_messages += other.in_messages;
+        self.in_bytes += other.in_bytes;
+        self.out_messages += other.out_messages;
+        self.out_bytes += other.out_bytes;
+        self.internal_messages += other.internal_messages;
+        self.internal_bytes += other.internal_bytes;
+    }
+
+    /// Splits off what was delivered to parts of this server.
+    pub fn take_internal(&mut self) -> TrafficBatch {
+        TrafficBatch {
+            internal_messages: std::mem::take(&mut self.internal_messages),
+            internal_bytes: std::mem::take(&mut self.internal_bytes),
+            ..TrafficBatch::default()
+        }
+    }
 }
 
 /// An account.
@@ -101,18 +131,21 @@ pub struct Account {
     pub id: u32,
     /// Who subscribes to what.
     pub sublist: Sublist<Arc<Subscription>>,
-    /// Limits of its connections.
-    pub limits: AccountLimits,
-    /// When it came to be as it is.
-    pub updated: SystemTime,
+    limits: Mutex<AccountLimits>,
+    updated: Mutex<SystemTime>,
     /// Counters.
     pub traffic: Traffic,
     /// Its slow consumers since the start.
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
+    /// What it shares and uses.
+    definition: RwLock<Arc<Definition>>,
+    has_stream_imports: AtomicBool,
     /// Streams of other accounts.
-    stream_imports: OnceLock<Box<[Arc<StreamImport>]>>,
+    stream_imports: RwLock<Arc<[Arc<StreamImport>]>>,
+    /// Services of other accounts, as they stand in the sublist.
+    service_imports: RwLock<Arc<[Arc<Subscription>]>>,
     /// Answers that its services owe to other accounts, once there was a request.
     responses: OnceLock<Arc<Responses>>,
     expiry: Arc<Expiry>,
@@ -134,12 +167,15 @@ impl Account {
             name: name.to_owned(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             sublist: if cache { Sublist::with_cache() } else { Sublist::without_cache() },
-            limits,
-            updated: SystemTime::now(),
+            limits: Mutex::new(limits),
+            updated: Mutex::new(SystemTime::now()),
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
-            stream_imports: OnceLock::new(),
+            definition: RwLock::default(),
+            has_stream_imports: AtomicBool::new(false),
+            stream_imports: RwLock::default(),
+            service_imports: RwLock::default(),
             responses: OnceLock::new(),
             expiry: Arc::default(),
             has_mappings: AtomicBool::new(false),
@@ -159,7 +195,7 @@ impl Account {
     /// [`TooManyConnections`] when the account's limit is reached.
     pub fn add_client(&self, cid: u64) -> Result<(), TooManyConnections> {
         let mut clients = self.clients.lock();
-        if let Ok(max) = usize::try_from(self.limits.max_connections)
+        if let Ok(max) = usize::try_from(self.limits().max_connections)
             && clients.len() >= max
         {
             return Err(TooManyConnections);
@@ -173,14 +209,66 @@ impl Account {
         self.clients.lock().remove(&cid);
     }
 
+    /// Limits of its connections.
+    pub fn limits(&self) -> AccountLimits {
+        *self.limits.lock()
+    }
+
+    /// Replaces the limits, for the connections to come.
+    pub fn set_limits(&self, limits: AccountLimits) {
+        *self.limits.lock() = limits;
+    }
+
+    /// When it came to be as it is.
+    pub fn updated(&self) -> SystemTime {
+        *self.updated.lock()
+    }
+
+    /// It was changed.
+    pub fn touch(&self) {
+        *self.updated.lock() = SystemTime::now();
+    }
+
+    /// What it shares and uses.
+    pub fn definition(&self) -> Arc<Definition> {
+        self.definition.read().clone()
+    }
+
+    fn set_definition(&self, mut definition: Definition) {
+        let mut current = self.definition.write();
+        definition.reuse(&current);
+        *current = Arc::new(definition);
+    }
+
+    /// Whether its subscriptions get messages of streams of other accounts.
+    pub fn has_stream_imports(&self) -> bool {
+        self.has_stream_imports.load(Ordering::Relaxed)
+    }
+
     /// Streams of other accounts that its subscriptions get messages of.
-    pub fn stream_imports(&self) -> &[Arc<StreamImport>] {
-        self.stream_imports.get().map_or(&[][..], |imports| &**imports)
+    pub fn stream_imports(&self) -> Arc<[Arc<StreamImport>]> {
+        self.stream_imports.read().clone()
     }
 
     fn set_stream_imports(&self, imports: Vec<Arc<StreamImport>>) {
-        // Linking happens once.
-        let _ = self.stream_imports.set(imports.into_boxed_slice());
+        self.has_stream_imports.store(!imports.is_empty(), Ordering::Relaxed);
+        *self.stream_imports.write() = imports.into();
+    }
+
+    /// Services of other accounts: the subscriptions that lead to them.
+    pub fn service_imports(&self) -> Arc<[Arc<Subscription>]> {
+        self.service_imports.read().clone()
+    }
+
+    fn set_service_imports(&self, imports: Vec<Arc<Subscription>>) {
+        *self.service_imports.write() = imports.into();
+    }
+
+    /// Ids of its client connections.
+    pub fn client_ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.clients.lock().iter().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The answers that its services owe. From the first call on there is a subscription for them;

@@ -5,7 +5,7 @@
 //! goes. Threads of all reactors use the table; nothing else is locked under its lock.
 
 use super::expiry::Expiry;
-use super::imports::ServiceExport;
+use super::shares::ServiceExport;
 use super::{Account, DIGITS};
 use crate::config::options::account::ResponseType;
 use parking_lot::Mutex;
@@ -156,6 +156,9 @@ mod tests {
             subject: "req".to_owned(),
             response_type,
             response_threshold: Duration::from_secs(10),
+            latency: None,
+            allow_trace: false,
+            terms: crate::account::shares::Terms::default(),
         })
     }
 

@@ -20,7 +20,7 @@ use crate::config::options::Options;
 use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions as Configured};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
-use crate::nkey::{self, KeyType};
+use crate::nkey;
 use crate::tls::dn::DistinguishedName;
 use crate::tls::peer::{Candidate, Peer};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -62,6 +62,8 @@ pub struct Attempt<'a> {
     pub peer: Option<&'a Peer>,
     /// Set to what is to be logged as a warning.
     pub warning: Option<String>,
+    /// Set to the key of the trusted proxy that vouches for the connection.
+    pub proxy: Option<String>,
 }
 
 /// What is decided about an attempt.
@@ -179,7 +181,7 @@ impl Authenticator {
             no_auth_user_is_internal: internal_user.is_some(),
             proxy_required: o.proxy_required,
             maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
-            trusted_proxies: trusted.iter().filter_map(|key| public_key(key)).collect(),
+            trusted_proxies: trusted.iter().filter_map(|key| nkey::verifier(key)).collect(),
             errors: compiled.errors,
         }
     }
@@ -187,6 +189,21 @@ impl Authenticator {
     /// Whether a connection must authenticate.
     pub fn required(&self) -> bool {
         !self.users.is_empty() || !self.nkeys.is_empty() || !matches!(self.single, Single::None)
+    }
+
+    /// Whether there are users, by name or by nkey.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty() || !self.nkeys.is_empty()
+    }
+
+    /// The account of the user of that name.
+    pub fn account_of_user(&self, name: &str) -> Option<&Arc<Account>> {
+        self.users.get(name).map(|user| &user.account)
+    }
+
+    /// The account of the user with that nkey.
+    pub fn account_of_nkey(&self, nkey: &str) -> Option<&Arc<Account>> {
+        self.nkeys.get(nkey).map(|user| &user.account)
     }
 
     /// Whether INFO says so: not if there is a user for those without credentials.
@@ -246,7 +263,7 @@ impl Authenticator {
     }
 
     /// Whether a trusted proxy vouches for the connection.
-    fn proxy(&self, attempt: &Attempt<'_>) -> Result<bool, Denial> {
+    fn proxy(&self, attempt: &mut Attempt<'_>) -> Result<bool, Denial> {
         let signature = &attempt.options.proxy_sig;
         if signature.is_empty() || self.trusted_proxies.is_empty() {
             return Ok(false);
@@ -259,10 +276,13 @@ impl Authenticator {
             return Err(untrusted("Proxy signature not valid base64"));
         };
         let nonce = attempt.nonce.as_bytes();
-        if self.trusted_proxies.iter().any(|key| key.verify(nonce, &signature).is_ok()) {
-            Ok(true)
-        } else {
-            Err(untrusted("proxy is not trusted"))
+        let mut trusted = self.trusted_proxies.iter();
+        match trusted.find(|key| key.verify(nonce, &signature).is_ok()) {
+            Some(key) => {
+                attempt.proxy = Some(key.public_key());
+                Ok(true)
+            }
+            None => Err(untrusted("proxy is not trusted")),
         }
     }
 
@@ -395,19 +415,10 @@ pub fn verify_signature(nkey: &str, nonce: &str, signature: &str) -> Result<(), 
     let Ok(signature) = decoded.or_else(|_| BASE64.decode(signature.as_bytes())) else {
         return Err("Signature not valid base64".to_owned());
     };
-    let Some(key) = public_key(nkey) else {
+    let Some(key) = nkey::verifier(nkey) else {
         return Err("User nkey not valid: nkeys: invalid public key".to_owned());
     };
     key.verify(nonce.as_bytes(), &signature).map_err(|_| "Signature not verified".to_owned())
-}
-
-/// A public key that can verify signatures.
-fn public_key(text: &str) -> Option<KeyPair> {
-    let kind = nkey::public_key_type(text).filter(|kind| *kind != KeyType::Curve)?;
-    if nkey::decode_public(kind, text).ok()?.len() != 32 {
-        return None;
-    }
-    KeyPair::from_public_key(text).ok()
 }
 
 /// Compiles permissions, once where several users share them.

@@ -35,7 +35,7 @@ fn connect(json: &str) -> ConnectOptions {
 }
 
 fn attempt(options: &mut ConnectOptions, kind: ConnectionType) -> Attempt<'_> {
-    Attempt { options, nonce: NONCE, kind, peer: None, warning: None }
+    Attempt { options, nonce: NONCE, kind, peer: None, warning: None, proxy: None }
 }
 
 /// The outcome in short: `ok` and the user's name, `hash`, or the closed state and debug text.

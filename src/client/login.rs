@@ -3,11 +3,13 @@
 //! Most logins are decided at once. Where a password has to be hashed, the connection is paused
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
+use super::connect::ConnectOptions;
 use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
 use crate::account::Account;
 use crate::auth::{Attempt, Decision, Denial, User, who};
 use crate::closed::ClosedState;
 use crate::config::options::auth::ConnectionType;
+use crate::config::secret::Secret;
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
 use eventloop::Io;
@@ -18,9 +20,11 @@ const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
 
 /// What made a connection authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+pub(super) enum Occasion {
     FirstConnect,
     LaterConnect,
+    /// The configuration has changed.
+    Reload,
     /// Another command than CONNECT, which the user without credentials allows.
     OtherCommand,
 }
@@ -29,6 +33,9 @@ enum Occasion {
 pub(super) struct Checking {
     user: Option<Arc<User>>,
     occasion: Occasion,
+    hash: Box<Secret>,
+    /// The configuration has changed meanwhile: the answer does not count.
+    pub(super) outdated: bool,
 }
 
 impl Client {
@@ -37,7 +44,6 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
         self.arm_ping(io, base + server.random_below(base / 5 + 1));
@@ -45,6 +51,7 @@ impl Client {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);
         }
+        self.identity_filled_in = false;
         // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
         self.options.jwt.clear();
         self.connect_received = true;
@@ -68,24 +75,41 @@ impl Client {
         self.log_in(io, Occasion::OtherCommand);
     }
 
-    fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
+    pub(super) fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
         let server = self.shared.server.clone();
+        let nobody = |o: &ConnectOptions| o.user.is_empty() && o.nkey.is_empty();
+        let came_as_nobody = nobody(&self.options);
         let mut attempt = Attempt {
             options: &mut self.options,
             nonce: &self.nonce,
             kind: ConnectionType::Standard,
             peer: self.shared.tls().and_then(|tls| tls.peer.as_ref()),
             warning: None,
+            proxy: None,
         };
         let decision = server.authenticator().decide(&mut attempt);
-        if let Some(warning) = attempt.warning {
+        let Attempt { warning, proxy, .. } = attempt;
+        if let Some(warning) = warning {
             self.shared.warn(format_args!("{warning}"));
         }
+        if let Some(key) = proxy {
+            self.shared.set_proxy_key(&key);
+        }
+        self.identity_filled_in |= came_as_nobody && !nobody(&self.options);
         match decision {
             Decision::Granted(user) => self.logged_in(io, user.as_deref(), occasion),
             Decision::Denied(denial) => self.auth_violation(io, &denial),
+            // What was presented has not changed, and neither has what it is compared with.
+            Decision::Pending(user, hashed)
+                if occasion == Occasion::Reload
+                    && self.verified.as_deref().is_some_and(|hash| hash == hashed.hash()) =>
+            {
+                self.logged_in(io, user.as_deref(), occasion);
+            }
             Decision::Pending(user, hashed) => {
-                self.checking = Some(Box::new(Checking { user, occasion }));
+                let hash = Box::new(hashed.hash().clone());
+                let checking = Checking { user, occasion, hash, outdated: false };
+                self.checking = Some(Box::new(checking));
                 io.pause();
                 server.hash_pool.check(self.shared.clone(), hashed);
             }
@@ -96,7 +120,10 @@ impl Client {
     pub fn password_checked(&mut self, io: &mut Io<'_>, matches: bool) {
         let Some(checking) = self.checking.take() else { return };
         io.resume();
-        if matches {
+        if checking.outdated {
+            self.log_in(io, checking.occasion);
+        } else if matches {
+            self.verified = Some(checking.hash);
             self.logged_in(io, checking.user.as_deref(), checking.occasion);
         } else {
             self.auth_violation(io, &Denial::plain());
@@ -104,6 +131,9 @@ impl Client {
     }
 
     fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&User>, occasion: Occasion) {
+        if occasion == Occasion::Reload {
+            return self.stays(io, user);
+        }
         if let Some(user) = user {
             if self.enter_account(user.account.clone()).is_err() {
                 let text = "maximum account active connections exceeded";
@@ -121,6 +151,7 @@ impl Client {
         self.shared.set_permissions(permissions);
         self.limits.auth_pending = false;
         self.update_details();
+        self.tell_connected();
         if occasion != Occasion::OtherCommand {
             self.finish_connect(io, occasion == Occasion::FirstConnect);
         }
@@ -133,8 +164,21 @@ impl Client {
         account: Arc<Account>,
     ) -> Result<(), crate::account::TooManyConnections> {
         self.account.remove_client(self.shared.cid);
+        self.memo = None;
+        self.mappings = account.mappings();
+        self.account = account;
+        self.apply_limits();
+        self.account.add_client(self.shared.cid)?;
+        if let Some(system) = self.shared.server.system() {
+            system.connections_changed(&self.account);
+        }
+        Ok(())
+    }
+
+    /// Makes the limits of account and server those of the connection.
+    pub(super) fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
-        let limits = &account.limits;
+        let limits = self.account.limits();
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
         self.max_subscriptions =
             effective_limit(settings.max_subscriptions, limits.max_subscriptions);
@@ -148,17 +192,32 @@ impl Client {
                 ));
             }
         }
-        self.memo = None;
-        self.mappings = account.mappings();
-        self.account = account;
-        self.account.add_client(self.shared.cid)
+    }
+
+    /// The account has changed: limits, and streams that it imports.
+    pub fn account_changed(&mut self, io: &mut Io<'_>) {
+        self.apply_limits();
+        self.renew_shadows();
+        let count = i64::try_from(self.shared.subscription_count()).unwrap_or(i64::MAX);
+        if self.max_subscriptions >= 0 && count > self.max_subscriptions {
+            self.too_many_subscriptions(io);
+            io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
+        }
+    }
+
+    /// Those who listen hear that it was let in.
+    pub(super) fn tell_connected(&self) {
+        if let Some(system) = self.shared.server.system() {
+            system.connected(&self.shared, &self.account);
+        }
     }
 
     fn finish_connect(&mut self, io: &mut Io<'_>, first: bool) {
         if !self.options.account.is_empty() || self.options.new_account {
             return self.auth_violation(io, &Denial::plain());
         }
-        self.limits.pedantic = self.options.pedantic;
+        let trace = self.shared.server.log.trace_enabled();
+        self.limits.announce = self.options.pedantic || trace;
         let headers = self.shared.server.settings().headers && self.options.headers;
         self.limits.headers = headers;
         self.shared.set_takes_headers(headers);
@@ -217,12 +276,16 @@ impl Client {
     }
 
     #[cold]
-    fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
+    pub(super) fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
         if let Some(text) = &denial.debug {
             self.shared.debug(format_args!("{text}"));
         }
         self.shared.error(format_args!("authentication error{}", who(&self.options)));
         self.send_error(io, "Authorization Violation");
+        let server = &self.shared.server;
+        if let Some(system) = server.system() {
+            system.refused(server, &self.shared, &self.account, denial.reason);
+        }
         self.close(io, denial.reason);
     }
 }

@@ -140,10 +140,21 @@ impl Fanout {
         if !self.hops.is_empty() {
             return false;
         }
-        let Destination::Client(client) = &shadow.parent.to else { return false };
         let subject = shadow.import.delivered_subject(message.subject);
         let message = Message { subject: &subject, ..*message };
-        self.serve_client(stager, &shadow.importer, &shadow.parent, client, origin, &message, share)
+        let (importer, parent) = (&shadow.importer, &shadow.parent);
+        match &parent.to {
+            Destination::Client(client) => {
+                self.serve_client(stager, importer, parent, client, origin, &message, share)
+            }
+            Destination::Internal(endpoint) => {
+                self.serve_internal(stager, parent, endpoint, origin, &message, share)
+            }
+            Destination::Link(_)
+            | Destination::Shadow(_)
+            | Destination::Service(_)
+            | Destination::Responses(_) => false,
+        }
     }
 
     /// A request to a service of another account. Returns whether anyone got it.

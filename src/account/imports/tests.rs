@@ -1,6 +1,13 @@
 //! Subjects of imports on both sides.
 
 use super::*;
+use crate::account::Accounts;
+use crate::config::options::Options;
+use crate::config::options::account::{
+    AccountOptions, ServiceExport as ConfiguredExport, ServiceImport as ConfiguredService,
+    StreamImport as ConfiguredStream,
+};
+use crate::subscription::Destination;
 
 fn options() -> Options {
     Options {
@@ -18,7 +25,8 @@ fn stream(subject: &str, prefix: &str, to: &str) -> Arc<StreamImport> {
         to: to.to_owned(),
         allow_trace: false,
     };
-    stream_import(&accounts, &configured).unwrap()
+    let exporter = accounts.get("A").unwrap();
+    Arc::new(StreamImport::new(&exporter, &configured).unwrap())
 }
 
 fn text(bytes: Vec<u8>) -> String {
