@@ -12,6 +12,7 @@ pub mod info;
 pub mod internal;
 pub mod json;
 pub mod logging;
+pub mod message_trace;
 pub mod monitor;
 pub mod nkey;
 pub mod process;
