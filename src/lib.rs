@@ -11,6 +11,7 @@ pub mod identity;
 pub mod info;
 pub mod internal;
 pub mod json;
+pub mod jwt;
 pub mod logging;
 pub mod message_trace;
 pub mod monitor;

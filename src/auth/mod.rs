@@ -20,7 +20,7 @@ use crate::config::options::Options;
 use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions as Configured};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
-use crate::nkey::{self, KeyType};
+use crate::nkey;
 use crate::tls::dn::DistinguishedName;
 use crate::tls::peer::{Candidate, Peer};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -181,7 +181,7 @@ impl Authenticator {
             no_auth_user_is_internal: internal_user.is_some(),
             proxy_required: o.proxy_required,
             maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
-            trusted_proxies: trusted.iter().filter_map(|key| public_key(key)).collect(),
+            trusted_proxies: trusted.iter().filter_map(|key| nkey::verifier(key)).collect(),
             errors: compiled.errors,
         }
     }
@@ -415,19 +415,10 @@ pub fn verify_signature(nkey: &str, nonce: &str, signature: &str) -> Result<(), 
     let Ok(signature) = decoded.or_else(|_| BASE64.decode(signature.as_bytes())) else {
         return Err("Signature not valid base64".to_owned());
     };
-    let Some(key) = public_key(nkey) else {
+    let Some(key) = nkey::verifier(nkey) else {
         return Err("User nkey not valid: nkeys: invalid public key".to_owned());
     };
     key.verify(nonce.as_bytes(), &signature).map_err(|_| "Signature not verified".to_owned())
-}
-
-/// A public key that can verify signatures.
-fn public_key(text: &str) -> Option<KeyPair> {
-    let kind = nkey::public_key_type(text).filter(|kind| *kind != KeyType::Curve)?;
-    if nkey::decode_public(kind, text).ok()?.len() != 32 {
-        return None;
-    }
-    KeyPair::from_public_key(text).ok()
 }
 
 /// Compiles permissions, once where several users share them.

@@ -44,7 +44,6 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
         self.arm_ping(io, base + server.random_below(base / 5 + 1));
@@ -217,7 +216,8 @@ impl Client {
         if !self.options.account.is_empty() || self.options.new_account {
             return self.auth_violation(io, &Denial::plain());
         }
-        self.limits.pedantic = self.options.pedantic;
+        let trace = self.shared.server.log.trace_enabled();
+        self.limits.announce = self.options.pedantic || trace;
         let headers = self.shared.server.settings().headers && self.options.headers;
         self.limits.headers = headers;
         self.shared.set_takes_headers(headers);
