@@ -26,7 +26,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (verifies_ocsp(o), "ocsp_peer"),
         (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
-        (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
         (!o.operators.is_empty() || !o.trusted_keys.is_empty(), "operator mode"),
         (o.account_resolver.is_some(), "resolver"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),

@@ -14,6 +14,7 @@ pub use registry::Accounts;
 pub use responses::Responses;
 pub use shares::{Definition, ServiceExport};
 
+use crate::message_trace::AccountDestination;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Sublist;
 use expiry::Expiry;
@@ -123,6 +124,8 @@ pub struct Account {
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
+    /// Where traces go that others ask for.
+    trace_destination: Mutex<AccountDestination>,
     /// What it shares and uses.
     definition: RwLock<Arc<Definition>>,
     has_stream_imports: AtomicBool,
@@ -156,6 +159,7 @@ impl Account {
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
+            trace_destination: Mutex::default(),
             definition: RwLock::default(),
             has_stream_imports: AtomicBool::new(false),
             stream_imports: RwLock::default(),
@@ -201,6 +205,16 @@ impl Account {
     /// Replaces the limits, for the connections to come.
     pub fn set_limits(&self, limits: AccountLimits) {
         *self.limits.lock() = limits;
+    }
+
+    /// Where traces of messages go that others ask to be traced.
+    pub fn trace_destination(&self) -> AccountDestination {
+        self.trace_destination.lock().clone()
+    }
+
+    /// Replaces that.
+    pub fn set_trace_destination(&self, destination: AccountDestination) {
+        *self.trace_destination.lock() = destination;
     }
 
     /// When it came to be as it is.
