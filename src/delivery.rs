@@ -327,14 +327,7 @@ impl Fanout {
                     );
                 }
                 Destination::Internal(endpoint) => {
-                    any |= self.serve_internal(
-                        stager,
-                        sub,
-                        endpoint,
-                        origin,
-                        message,
-                        &mut *share,
-                    );
+                    any |= self.serve_internal(stager, sub, endpoint, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -407,14 +400,7 @@ impl Fanout {
                     }
                 }
                 Destination::Internal(endpoint) => {
-                    if self.serve_internal(
-                        stager,
-                        sub,
-                        endpoint,
-                        origin,
-                        message,
-                        &mut *share,
-                    ) {
+                    if self.serve_internal(stager, sub, endpoint, origin, message, &mut *share) {
                         return true;
                     }
                 }

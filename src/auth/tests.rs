@@ -35,7 +35,19 @@ fn connect(json: &str) -> ConnectOptions {
 }
 
 fn attempt(options: &mut ConnectOptions, kind: ConnectionType) -> Attempt<'_> {
-    Attempt { options, nonce: NONCE, kind, peer: None, warning: None, proxy: None }
+    Attempt {
+        options,
+        nonce: NONCE,
+        kind,
+        peer: None,
+        warning: None,
+        proxy: None,
+        debug: None,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+        find: &|_| None,
+        fetched: None,
+    }
 }
 
 /// The outcome in short: `ok` and the user's name, `hash`, or the closed state and debug text.

@@ -73,13 +73,7 @@ fn messages_arrive_whole_and_in_order() {
     assert_eq!(
         received(to.inbox()),
         [
-            (
-                text("orders.new"),
-                text("inbox"),
-                text("NATS/1.0\r\nA: b\r\n\r\n"),
-                text("one"),
-                3
-            ),
+            (text("orders.new"), text("inbox"), text("NATS/1.0\r\nA: b\r\n\r\n"), text("one"), 3),
             (text("orders.old"), text(""), text(""), text(""), 3),
         ]
     );

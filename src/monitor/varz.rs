@@ -503,9 +503,7 @@ pub fn varz(server: &Server) -> Varz {
     let all = {
         let links = traffic(&stats.link_traffic);
         let internal = traffic(&stats.internal_traffic);
-        [0, 1, 2, 3].map(|n: usize| {
-            clients[n].saturating_add(links[n]).saturating_add(internal[n])
-        })
+        [0, 1, 2, 3].map(|n: usize| clients[n].saturating_add(links[n]).saturating_add(internal[n]))
     };
     let now = SystemTime::now();
     let subscriptions =
