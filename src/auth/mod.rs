@@ -522,7 +522,7 @@ pub fn who(o: &ConnectOptions, jwt_user: &str) -> String {
         format!(" - Nkey {}", quote(&o.nkey))
     } else if !o.user.is_empty() {
         format!(" - User {}", quote(&o.user))
-    } else if !o.jwt.is_empty() {
+    } else if !jwt_user.is_empty() {
         format!(" - JWT User {}", quote(jwt_user))
     } else if !o.auth_token.is_empty() {
         " - Token \"[REDACTED]\"".to_owned()

@@ -81,7 +81,8 @@ fn judge(
     let issues = claims.validate(now);
     if issues.blocking(true) {
         let texts: Vec<&str> = issues.iter().map(|issue| issue.text.as_str()).collect();
-        return Err(denied(format!("User JWT no longer valid: [{}]", texts.join(" "))));
+        let issues = texts.join(" ");
+        return Err(denied(format!("User JWT no longer valid: &{{Issues:[{issues}]}}")));
     }
     let name = claims.account().to_owned();
     if !operators.pinned.is_empty() && !operators.pinned.contains(&name) {

@@ -223,11 +223,11 @@ fn whoever_cannot_show_that_he_is_the_user_is_refused() {
     refused_for(&stranger.user(), "Account JWT lookup error: account missing");
     refused_for(
         &a.user_with(|claims| claims.base.expires = now() - 10),
-        "User JWT no longer valid: [claim is expired]",
+        "User JWT no longer valid: &{Issues:[claim is expired]}",
     );
     refused_for(
         &a.user_with(|claims| claims.base.not_before = now() + 1000),
-        "User JWT no longer valid: [claim is not yet valid]",
+        "User JWT no longer valid: &{Issues:[claim is not yet valid]}",
     );
     let other_issuer = |issuer_account: &str| {
         let key = KeyPair::new_user();
@@ -714,7 +714,7 @@ fn a_directory_takes_keeps_and_gives_claims() {
     let (a, mut b) = (Tenant::new("A"), Tenant::new("B"));
     let server = Server::start(&full(&realm, "allow_delete: true"));
     server.wait_for_log("Using bootstrapping system account");
-    server.wait_for_log("Managing all jwt in exclusive directory ./jwt");
+    server.wait_for_log("Managing all jwt in exclusive directory /");
     let mut admin = realm.admin(&server);
     a.user().refused(&server);
     admin.push(&realm, &realm.system);
@@ -787,7 +787,7 @@ fn a_cache_takes_only_what_is_in_use() {
         realm.preload(&[&realm.system, &a])
     );
     let server = Server::start(&config);
-    server.wait_for_log("Managing some jwt in exclusive directory ./jwt");
+    server.wait_for_log("Managing some jwt in exclusive directory /");
     let _user = a.user().accepted(&server);
     let mut admin = realm.admin(&server);
     let mut message = |tenant: &Tenant| {

@@ -59,7 +59,7 @@ impl Directory {
     /// # Errors
     /// The text for the operator.
     pub fn open(o: &DirectoryResolver, cache: bool, now: i64) -> Result<Directory, String> {
-        let path = PathBuf::from(&o.directory);
+        let path = std::path::absolute(&o.directory).map_err(|e| error_text(&e))?;
         fs::DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
