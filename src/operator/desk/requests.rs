@@ -187,7 +187,7 @@ impl Desk {
         if let Err(error) = issues {
             return (of, invalid, Err(error));
         }
-        match self.resolver.store(&of, &token, unix_now()) {
+        match self.resolver.update(&of, &token, unix_now()) {
             Err(error) => (of, failed, Err(error)),
             Ok(changed) => {
                 if changed {
@@ -290,15 +290,17 @@ impl Desk {
         if message.body.is_empty() {
             return;
         }
-        let line = String::from_utf8_lossy(message.body).into_owned();
-        let Some(directory) = self.resolver.directory() else { return };
-        match directory.merge(&line, unix_now()) {
-            Ok(None) => {}
-            Ok(Some(account)) => self.apply_stored(&account),
-            Err(error) => self
-                .server
-                .log
-                .errorf(format_args!("DirResolver - Merging resulted in error: {error}")),
+        let lines = String::from_utf8_lossy(message.body).into_owned();
+        for line in lines.split('\n').filter(|line| !line.is_empty()) {
+            let Some(directory) = self.resolver.directory() else { return };
+            match directory.merge(line, unix_now()) {
+                Ok(None) => {}
+                Ok(Some(account)) => self.apply_stored(&account),
+                Err(error) => {
+                    let text = "DirResolver - Merging resulted in error";
+                    return self.server.log.errorf(format_args!("{text}: {error}"));
+                }
+            }
         }
     }
 

@@ -173,6 +173,24 @@ impl Directory {
                 return Err("subject of existing and new jwt do not match".to_owned());
             }
         }
+        self.put(account, token, &new, now)
+    }
+
+    /// Keeps claims that somebody sends on purpose, however old they are. Tells whether they are
+    /// others than before.
+    ///
+    /// # Errors
+    /// The text for whoever sent them.
+    pub fn save(&mut self, account: &str, token: &str, now: i64) -> Result<bool, String> {
+        let base = decode_generic(token).map_err(|e| e.to_string())?.base;
+        self.put(account, token, &base, now)
+    }
+
+    fn put(&mut self, account: &str, token: &str, base: &Base, now: i64) -> Result<bool, String> {
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        if self.entries.get(account).is_some_and(|entry| entry.hash == hash) {
+            return Ok(false);
+        }
         if !self.entries.contains_key(account) && self.entries.len() >= self.limit {
             if !self.evicts {
                 return Err("jwt store is full".to_owned());
@@ -183,7 +201,7 @@ impl Directory {
             }
         }
         self.write(account, token).map_err(|e| error_text(&e))?;
-        self.index(account, Sha256::digest(token.as_bytes()).into(), &new, now);
+        self.index(account, hash, base, now);
         Ok(true)
     }
 
@@ -278,8 +296,8 @@ impl Directory {
         self.entries.keys().filter_map(read).collect()
     }
 
-    /// Takes over a line `account|claims` of another server. Returns the account if it brought
-    /// something new.
+    /// Takes over a line `account|claims` of another server, unless what is here is newer. Returns
+    /// the account if it brought something new.
     ///
     /// # Errors
     /// The text for the log.

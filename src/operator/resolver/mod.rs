@@ -95,7 +95,21 @@ impl Resolver {
         }
     }
 
-    /// Keeps claims. Tells whether they are others than before.
+    /// Keeps claims that somebody sends on purpose, however old they are. Tells whether they are
+    /// others than before.
+    ///
+    /// # Errors
+    /// The text for whoever sent them.
+    pub fn update(&mut self, account: &str, token: &str, now: i64) -> Result<bool, String> {
+        match self {
+            Resolver::Full(directory) | Resolver::Cache(directory) => {
+                directory.save(account, token, now)
+            }
+            Resolver::Memory(_) | Resolver::Url(_) => self.store(account, token, now),
+        }
+    }
+
+    /// Keeps claims, in a directory only newer ones. Tells whether they are others than before.
     ///
     /// # Errors
     /// The text for whoever sent them.
