@@ -25,6 +25,9 @@ pub type Matched = Arc<Matches<Arc<Subscription>>>;
 /// Payloads above this are staged as slices of the read block instead of being copied.
 /// Up to here one contiguous chunk makes fewer and larger writes than slices would.
 pub const SHARE_ABOVE_BYTES: usize = 8 * 1024;
+/// A request with a longer reply subject asks for the round-trip time of a client that has none:
+/// services are measured with it (spec 01 §9.3).
+const MEASURED_REPLY_BYTES: usize = 15;
 /// Entries of a reactor's match cache; a power of two.
 const CACHE_ENTRIES: usize = 4096;
 
@@ -494,9 +497,11 @@ impl Fanout {
         }
         let count = sub.count();
         let max = sub.max();
-        if max > 0 && count >= max {
-            self.reached_max(account, sub, client, count > max);
+        let last = max > 0 && count >= max;
+        if last {
+            client.reached_max(sub, count > max);
             if count > max {
+                self.end_subscription(account, sub, client);
                 return false;
             }
         }
@@ -509,6 +514,9 @@ impl Fanout {
         let (stage, pool) = stager.stage(&client.egress);
         stage.count(size);
         let out = stage.buffer();
+        if !traits.knows_rtt() && message.reply.len() > MEASURED_REPLY_BYTES {
+            client.ping_for_rtt(out);
+        }
         let before = out.len();
         let framed_sid = sub.framed_sid();
         out.reserve(
@@ -559,18 +567,15 @@ impl Fanout {
         if self.trace {
             client.trace_delivery(sub, message);
         }
+        if last {
+            self.end_subscription(account, sub, client);
+        }
         true
     }
 
+    /// Removes a subscription that has had all its messages.
     #[cold]
-    fn reached_max(
-        &self,
-        account: &Account,
-        sub: &Arc<Subscription>,
-        client: &ClientShared,
-        exceeded: bool,
-    ) {
-        client.reached_max(sub, exceeded);
+    fn end_subscription(&self, account: &Account, sub: &Arc<Subscription>, client: &ClientShared) {
         if sub.close() {
             if self.trace {
                 client.trace_removal(sub);

@@ -21,5 +21,6 @@ pub mod reload;
 pub mod server;
 pub mod startup;
 pub mod subscription;
+pub mod system;
 pub mod tls;
 pub mod worker;

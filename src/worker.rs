@@ -7,13 +7,18 @@ use crate::delivery::Fanout;
 use crate::logging::{ConnectionKind, ConnectionLabel};
 use crate::server::{CLIENT_LISTENER, Reloaded, Server};
 use eventloop::{
-    Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Service, Taken, TcpStream,
-    Token,
+    Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Recovery, Service, Stall,
+    Taken, TcpStream, Token,
 };
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Input of at least this size is timed.
+const TIMED_INPUT_BYTES: usize = 4 * 1024;
+/// Input that takes this long is told of in the log (spec 01 §1, read-loop slow warning).
+const SLOW_INPUT: Duration = Duration::from_secs(2);
 
 /// What other threads send to a reactor.
 pub enum Message {
@@ -33,6 +38,8 @@ pub enum Message {
     Expel(Token, ClosedState, &'static str),
     /// The account of a connection has changed.
     AccountChanged(Token),
+    /// Tell a client that it should go elsewhere.
+    TellLameDuck(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -136,7 +143,18 @@ impl Service for Worker {
 
     fn input(&mut self, conn: &mut Connection, io: &mut Io<'_>, input: &mut Input<'_>) -> Taken {
         match conn {
-            Connection::Client(c) => c.input(&mut self.fanout, &mut self.traffic, io, input),
+            Connection::Client(c) => {
+                // Little input takes little time, and a clock costs more than a small command.
+                let long = input.bytes().len() >= TIMED_INPUT_BYTES;
+                let began = long.then(Instant::now);
+                let taken = c.input(&mut self.fanout, &mut self.traffic, io, input);
+                if let Some(took) = began.map(|began| began.elapsed())
+                    && took >= SLOW_INPUT
+                {
+                    c.slow_read(took);
+                }
+                taken
+            }
         }
     }
 
@@ -175,6 +193,18 @@ impl Service for Worker {
         }
     }
 
+    fn unstalled(&mut self, conn: &mut Connection, stall: Stall) {
+        match conn {
+            Connection::Client(c) => c.unstalled(stall),
+        }
+    }
+
+    fn recovered(&mut self, conn: &mut Connection, recovery: Recovery) {
+        match conn {
+            Connection::Client(c) => c.recovered(recovery),
+        }
+    }
+
     fn holds_producers(&self) -> bool {
         self.holds_producers
     }
@@ -196,6 +226,9 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::TellLameDuck(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.lame_duck(io),
+            }),
             Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.refuse_over_limit(io),
             }),

@@ -129,19 +129,25 @@ impl Accounts {
             let made = self.get_or_make(&account.name);
             made.set_limits(limits(account.limits));
             made.set_mappings(mappings);
-            made.set_definition(Definition::of(account, exists));
+            made.set_definition(self.complete(&account.name, Definition::of(account, exists)));
             made.touch();
         }
         let with_operators = !o.trusted_keys.is_empty() || !o.operators.is_empty();
         for account in self.all() {
-            if names.contains(account.name.as_str()) || with_operators {
+            if names.contains(account.name.as_str()) || account.trust().is_some() {
                 continue;
             }
-            account.set_definition(Definition::default());
+            let permanent = with_operators
+                || account.id == self.global.id
+                || self.system.as_ref().is_some_and(|system| system.id == account.id);
+            let nothing = Definition::default();
+            account.set_definition(if permanent {
+                self.complete(&account.name, nothing)
+            } else {
+                nothing
+            });
             account.set_limits(AccountLimits::default());
             account.set_mappings(None);
-            let permanent = account.id == self.global.id
-                || self.system.as_ref().is_some_and(|system| system.id == account.id);
             if !permanent {
                 self.by_name.write().remove(&account.name);
                 changes.removed.push(account);
@@ -151,10 +157,22 @@ impl Accounts {
             self.link(account, &NoActivations);
         }
         for account in self.all() {
+            // What claims say is not for the configuration to change.
+            if account.trust().is_some() {
+                continue;
+            }
             changes.unlinked.extend(self.link(&account, &NoActivations).unlinked);
             changes.affected.push(account);
         }
         Ok(changes)
+    }
+
+    /// With what the system account is for, if there is one.
+    fn complete(&self, name: &str, mut definition: Definition) -> Definition {
+        if let Some(system) = &self.system {
+            definition.add_system(name, &system.name);
+        }
+        definition
     }
 
     /// Changes one account under the lock of changes: `edit` replaces what it states; then its own
@@ -166,7 +184,7 @@ impl Accounts {
         edit: impl FnOnce(&Arc<Account>) -> Definition,
     ) -> Changes {
         let _changing = self.changing.lock();
-        account.set_definition(edit(account));
+        account.set_definition(self.complete(&account.name, edit(account)));
         account.touch();
         let mut changes = Changes {
             unlinked: self.link(account, activations).unlinked,

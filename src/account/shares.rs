@@ -12,6 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the system account exports: the subject, how it answers, and the place of the importing
+/// account's name in it, counted from 1.
+const SYSTEM_EXPORTS: [(&str, ResponseType, u64); 4] = [
+    ("$SYS.REQ.ACCOUNT.*.CONNZ", ResponseType::Streamed, 4),
+    ("$SYS.REQ.ACCOUNT.*.STATZ", ResponseType::Streamed, 4),
+    ("$SYS.DEBUG.SUBSCRIBERS", ResponseType::Singleton, 0),
+    ("$SYS.REQ.USER.*.INFO", ResponseType::Singleton, 0),
+];
+
 /// How long an answer is waited for, unless configured (spec 03 §18).
 pub const DEFAULT_RESPONSE_THRESHOLD: Duration = Duration::from_secs(120);
 
@@ -93,6 +102,11 @@ impl<T> Wanted<T> {
     pub fn plain(import: T) -> Wanted<T> {
         Wanted { import, token: String::new(), automatic: false }
     }
+
+    /// An import of the server itself.
+    fn automatic(import: T) -> Wanted<T> {
+        Wanted { import, token: String::new(), automatic: true }
+    }
 }
 
 /// What one account shares and uses.
@@ -137,6 +151,58 @@ impl Definition {
             service_exports: configured.service_exports.iter().map(service).collect(),
             stream_imports: wanted_streams.map(Wanted::plain).collect(),
             service_imports: wanted_services.map(Wanted::plain).collect(),
+        }
+    }
+
+    /// Adds what every account has of the system account: what the server answers about the account,
+    /// and to each user about itself (spec 04 §6.3). The system account exports that, unless it is
+    /// configured to.
+    pub(super) fn add_system(&mut self, account: &str, system: &str) {
+        let user_info = |to: String| ServiceImport {
+            account: system.to_owned(),
+            subject: to,
+            to: "$SYS.REQ.USER.INFO".to_owned(),
+            share: true,
+        };
+        let own_info = user_info(format!("$SYS.REQ.USER.{account}.INFO"));
+        if account == system {
+            for (subject, response_type, token_position) in SYSTEM_EXPORTS {
+                let covered = |e: &Arc<ServiceExport>| {
+                    is_subset_match(subject.as_bytes(), e.subject.as_bytes())
+                };
+                if self.service_exports.iter().any(covered) {
+                    continue;
+                }
+                self.service_exports.push(Arc::new(ServiceExport {
+                    subject: subject.to_owned(),
+                    response_type,
+                    response_threshold: DEFAULT_RESPONSE_THRESHOLD,
+                    latency: None,
+                    allow_trace: false,
+                    terms: Terms { token_position, ..Terms::default() },
+                }));
+            }
+            self.service_imports.push(Wanted::automatic(own_info));
+            return;
+        }
+        let about = |to: &str, service: &str| ServiceImport {
+            account: system.to_owned(),
+            subject: format!("$SYS.REQ.ACCOUNT.{account}.{service}"),
+            to: to.to_owned(),
+            share: false,
+        };
+        let imports = [
+            about("$SYS.REQ.ACCOUNT.PING.CONNZ", "CONNZ"),
+            about("$SYS.REQ.SERVER.PING.CONNZ", "CONNZ"),
+            about("$SYS.REQ.ACCOUNT.PING.STATZ", "STATZ"),
+            own_info,
+        ];
+        for import in imports {
+            let taken =
+                |w: &Wanted<ServiceImport>| w.import.account == system && w.import.to == import.to;
+            if !self.service_imports.iter().any(taken) {
+                self.service_imports.push(Wanted::automatic(import));
+            }
         }
     }
 

@@ -49,7 +49,6 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
         self.arm_ping(io, base + server.random_below(base / 5 + 1));
@@ -187,6 +186,7 @@ impl Client {
         self.shared.set_permissions(permissions);
         self.limits.auth_pending = false;
         self.update_details();
+        self.tell_connected();
         if occasion != Occasion::OtherCommand {
             self.finish_connect(io, occasion == Occasion::FirstConnect);
         }
@@ -223,7 +223,11 @@ impl Client {
         self.mappings = account.mappings();
         self.account = account;
         self.apply_limits();
-        self.account.add_client(self.shared.cid)
+        self.account.add_client(self.shared.cid)?;
+        if let Some(system) = self.shared.server.system() {
+            system.connections_changed(&self.account);
+        }
+        Ok(())
     }
 
     /// Makes the limits of account and server those of the connection.
@@ -255,11 +259,19 @@ impl Client {
         }
     }
 
+    /// Those who listen hear that it was let in.
+    pub(super) fn tell_connected(&self) {
+        if let Some(system) = self.shared.server.system() {
+            system.connected(&self.shared, &self.account);
+        }
+    }
+
     fn finish_connect(&mut self, io: &mut Io<'_>, first: bool) {
         if !self.options.account.is_empty() || self.options.new_account {
             return self.auth_violation(io, &Denial::plain());
         }
-        self.limits.pedantic = self.options.pedantic;
+        let trace = self.shared.server.log.trace_enabled();
+        self.limits.announce = self.options.pedantic || trace;
         let headers = self.shared.server.settings().headers && self.options.headers;
         self.limits.headers = headers;
         self.shared.set_takes_headers(headers);
@@ -333,6 +345,10 @@ impl Client {
         let who = who(&self.options, self.token_user());
         self.shared.error(format_args!("authentication error{who}"));
         self.send_error(io, "Authorization Violation");
+        let server = &self.shared.server;
+        if let Some(system) = server.system() {
+            system.refused(server, &self.shared, &self.account, denial.reason);
+        }
         self.close(io, denial.reason);
     }
 }

@@ -22,12 +22,13 @@ use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::process::errno::error_text;
 use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
-use eventloop::{Cause, DeadlineAction, Input, Io, Taken};
+use eventloop::{Cause, DeadlineAction, Input, Io, Recovery, Stall, Taken};
 use opening::Opening;
 use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
@@ -49,6 +50,9 @@ const TIMER_EXPIRY: u8 = 5;
 const FIRST_PING_MS: u64 = 2_000;
 /// A round-trip time older than this is measured again.
 const RTT_REFRESH: Duration = Duration::from_secs(3600);
+
+/// A connection that was held back this long in all in one read is told of in the log.
+const STALL_REPORTED: Duration = Duration::from_millis(5);
 
 /// The last subject published to, with its matches: most publishers stay on one subject.
 struct Memo {
@@ -74,15 +78,9 @@ pub struct Client {
     limits: Limits,
     options: Box<ConnectOptions>,
     connect_received: bool,
-    /// The first PING after CONNECT was answered.
-    first_pong_sent: bool,
     max_subscriptions: i64,
-    pings_outstanding: i64,
-    /// When the last PING was sent.
-    ping_sent: Option<Instant>,
     /// Tick of the next PING, unless activity puts it off.
     ping_due: u64,
-    rtt_known: bool,
     /// Tick of the last PUB, SUB, UNSUB or PING.
     last_inbound: u64,
     /// This read batch had a CONNECT, SUB or UNSUB.
@@ -108,6 +106,8 @@ pub struct Client {
     verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
+    /// A write deadline has passed, and the connection has not caught up since.
+    slow_consumer: bool,
     /// Set until the connection takes commands.
     opening: Option<Box<Opening>>,
     reason: Option<ClosedState>,
@@ -149,7 +149,7 @@ impl Client {
                 max_payload: effective_limit(settings.max_payload, account.limits().max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
-                pedantic: true,
+                announce: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
@@ -160,11 +160,7 @@ impl Client {
             parser: Parser::new(),
             options: Box::default(),
             connect_received: false,
-            first_pong_sent: false,
-            pings_outstanding: 0,
-            ping_sent: None,
             ping_due: 0,
-            rtt_known: false,
             last_inbound: io.now,
             active: false,
             accepted: Instant::now(),
@@ -178,6 +174,7 @@ impl Client {
             identity_filled_in: false,
             verified: None,
             mappings: None,
+            slow_consumer: false,
             opening: None,
             reason: None,
         };
@@ -222,7 +219,7 @@ impl Client {
 
     /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
     pub fn takes_async_info(&self) -> bool {
-        self.options.protocol >= 1 && self.first_pong_sent
+        self.options.protocol >= 1 && self.shared.had_first_pong()
     }
 
     /// Whether it understands asynchronous INFO at all.
@@ -265,6 +262,7 @@ impl Client {
         }
         let trace = self.shared.server.log.trace_enabled();
         fanout.trace = trace;
+        self.limits.announce = self.options.pedantic || trace;
         self.mappings = self.account.mappings();
         let mut own = TrafficBatch::default();
         let mut pos = 0;
@@ -331,7 +329,7 @@ impl Client {
             Op::Pub(_) => {}
             Op::PubLine(line) => {
                 inbound(if line.is_hpub { "HPUB" } else { "PUB" }, Some(line.arg));
-                if !is_valid_literal_subject(line.subject) {
+                if self.options.pedantic && !is_valid_literal_subject(line.subject) {
                     self.send_error(io, "Invalid Publish Subject");
                     if line.repeated {
                         // A cut publication is judged twice (spec 01 §2.4).
@@ -358,7 +356,7 @@ impl Client {
             }
             Op::Pong => {
                 inbound("PONG", None);
-                self.pong();
+                self.shared.pong();
             }
             Op::Ok => {}
             Op::Err(text) => {
@@ -423,9 +421,10 @@ impl Client {
         // The answer says that all that was published before is on its way.
         io.hand_over_others();
         io.reply().extend_from_slice(encode::PONG);
-        if self.connect_received && !self.first_pong_sent {
-            self.first_pong_sent = true;
+        if self.connect_received && !self.shared.had_first_pong() {
+            self.shared.set_had_first_pong();
             if self.options.protocol >= 1 {
+                self.shared.set_takes_async_info();
                 let server = self.shared.server.clone();
                 let account = &self.account;
                 let max_payload = self.limits.max_payload;
@@ -436,14 +435,6 @@ impl Client {
                     info.max_payload = i32::try_from(max_payload).unwrap_or(-1);
                 });
             }
-        }
-    }
-
-    fn pong(&mut self) {
-        self.pings_outstanding = 0;
-        if let Some(sent) = self.ping_sent {
-            self.shared.set_rtt(sent.elapsed());
-            self.rtt_known = true;
         }
     }
 
@@ -477,24 +468,19 @@ impl Client {
         }
         self.shared.debug(format_args!("Client Ping Timer"));
         let idle = io.now - self.last_inbound;
-        let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
-        if idle < settings.ping_interval_ms && self.rtt_known && measured {
+        let measured = self.shared.since_ping().is_some_and(|ago| ago <= RTT_REFRESH);
+        if idle < settings.ping_interval_ms && self.shared.traits().knows_rtt() && measured {
             let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
             self.shared
                 .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
-            if self.pings_outstanding + 1 > settings.ping_max {
+            if self.shared.pings_outstanding() + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
                 self.send_error(io, "Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
             }
-            if self.shared.server.log.trace_enabled() {
-                self.shared.trace_op(Direction::Outbound, "PING", None);
-            }
-            self.pings_outstanding += 1;
-            self.ping_sent = Some(Instant::now());
-            io.reply().extend_from_slice(encode::PING);
+            self.shared.ping(io.reply());
         }
         self.arm_ping(io, settings.ping_interval_ms);
     }
@@ -628,17 +614,17 @@ impl Client {
     }
 
     fn unsubscribe(&mut self, io: &mut Io<'_>, sid: &[u8], max: Option<i64>) {
-        if let Some(sub) = self.shared.subscription(sid) {
-            let max = max.unwrap_or(0);
-            if max > 0 && max > sub.delivered() {
-                sub.set_max(max);
-            } else {
-                sub.set_max(0);
-                self.remove(&sub);
-            }
-        }
+        let sub = self.shared.subscription(sid);
         if self.options.verbose {
             self.send_ok(io);
+        }
+        let Some(sub) = sub else { return };
+        let max = max.unwrap_or(0);
+        if max > 0 && max > sub.delivered() {
+            sub.set_max(max);
+        } else {
+            sub.set_max(0);
+            self.remove(&sub);
         }
     }
 
@@ -683,8 +669,8 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if !p.announced {
+            self.publish_line(io, p, trace);
         }
         let mut subject = Vec::new();
         let mapped = match mappings.map_into(p.subject, || fanout.random_bits(), &mut subject) {
@@ -695,9 +681,6 @@ impl Client {
         if trace && mapped.subject != p.subject {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
-        }
-        if trace && !p.announced {
-            self.trace_publish_line(p);
         }
         self.publish(fanout, own, io, input, &mapped, trace);
     }
@@ -715,11 +698,11 @@ impl Client {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
-        if trace {
-            self.trace_publish(p);
+        if !p.announced && self.limits.announce {
+            self.publish_line(io, p, trace);
         }
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if trace {
+            self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
             return self.publish_violation(io, p.subject);
@@ -784,17 +767,16 @@ impl Client {
         }
     }
 
-    fn trace_publish_line(&self, p: &Pub<'_>) {
-        let verb = if p.is_hpub { "HPUB" } else { "PUB" };
-        self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
-    }
-
+    /// What is done about the line of a publication before anything about the message.
     #[cold]
-    fn trace_publish(&self, p: &Pub<'_>) {
-        if !p.announced {
-            self.trace_publish_line(p);
+    fn publish_line(&self, io: &mut Io<'_>, p: &Pub<'_>, trace: bool) {
+        if trace {
+            let verb = if p.is_hpub { "HPUB" } else { "PUB" };
+            self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
         }
-        self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
+        if self.options.pedantic && !is_valid_literal_subject(p.subject) {
+            self.send_error(io, "Invalid Publish Subject");
+        }
     }
 
     fn is_reserved_subject(&self, subject: &[u8]) -> bool {
@@ -838,13 +820,15 @@ impl Client {
         if self.limits.auth_pending {
             return DeadlineAction::Close;
         }
+        let state = if self.slow_consumer { "State" } else { "Detected" };
         self.shared.notice(format_args!(
-            "Slow Consumer Detected: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
+            "Slow Consumer {state}: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
             GoDuration(Duration::from_millis(settings.write_deadline_ms)),
         ));
         server.stats.slow_consumers.count(Kind::Client);
         self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         if settings.retry_writes && progress {
+            self.slow_consumer = true;
             DeadlineAction::Retry
         } else {
             DeadlineAction::Close
@@ -856,6 +840,46 @@ impl Client {
         self.shared.server.stats.stalled.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It was held back for destinations that were nearly full, and goes on.
+    pub fn unstalled(&self, stall: Stall) {
+        if let Some(limit) = stall.timed_out {
+            let limit = GoDuration(limit);
+            self.shared.debug(format_args!("Timed out of fast producer stall ({limit})"));
+        }
+        if stall.lasted >= STALL_REPORTED {
+            let lasted = GoDuration(to_millis(stall.lasted));
+            self.shared.limited_warn(
+                "Producer was stalled for a total of %v",
+                format_args!("Producer was stalled for a total of {lasted}"),
+            );
+        }
+    }
+
+    /// Kept past its write deadline, it has caught up.
+    pub fn recovered(&mut self, recovery: Recovery) {
+        self.slow_consumer = false;
+        let Recovery { took_ms, chunks, bytes } = recovery;
+        self.shared.notice(format_args!(
+            "Slow Consumer Recovered: Flush took {}.{:03}s with {chunks} chunks of {bytes} total bytes.",
+            took_ms / 1000,
+            took_ms % 1000
+        ));
+    }
+
+    /// Taking the commands out of one read took long.
+    pub fn slow_read(&self, took: Duration) {
+        self.shared.warn(format_args!("Readloop processing time: {}", GoDuration(took)));
+    }
+
+    fn report_write_error(&self, io: &Io<'_>, error: &std::io::Error) {
+        // Behind TLS bytes go out one buffer at a time.
+        let call = if self.shared.tls().is_some() { "write" } else { "writev" };
+        let local = io.local_address().map_or_else(|_| String::new(), |a| a.to_string());
+        let (peer, text) = (self.shared.socket_peer, error_text(error));
+        self.shared
+            .debug(format_args!("Error flushing: {call} tcp {local}->{peer}: {call}: {text}"));
+    }
+
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
@@ -864,7 +888,10 @@ impl Client {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
             // A session that breaks after its handshake is a read that fails.
             Cause::Read(_) | Cause::Tls { .. } => ClosedState::ReadError,
-            Cause::Write => ClosedState::WriteError,
+            Cause::Write(error) => {
+                self.report_write_error(io, error);
+                ClosedState::WriteError
+            }
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(
                     "Slow Consumer Detected: MaxPending of {} Exceeded",
@@ -876,11 +903,14 @@ impl Client {
             }
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
-        let _ = io;
         self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
+        if let Some(system) = server.system() {
+            system.disconnected(&self.shared, &self.account, reason);
+            system.connections_changed(&self.account);
+        }
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }
@@ -940,6 +970,12 @@ fn tail<'a>(input: &'a [u8], p: &Pub<'a>) -> Option<&'a [u8]> {
     }
     at += p.size_digits.len();
     (tail.get(at..at + 2)? == b"\r\n").then_some(tail)
+}
+
+/// Rounded to the nearest millisecond.
+fn to_millis(time: Duration) -> Duration {
+    let millis = (time + Duration::from_micros(500)).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// A duration as the reference prints it.

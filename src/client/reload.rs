@@ -87,6 +87,7 @@ impl Client {
         self.limits.auth_pending = false;
         self.mappings = self.account.mappings();
         self.memo = None;
+        self.tell_connected();
         self.drop_denied_subscriptions(io);
         if self.account.has_stream_imports() || self.shared.traits().has_shadows() {
             self.renew_shadows();

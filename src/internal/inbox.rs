@@ -50,7 +50,8 @@ pub enum Wake {
 pub struct Inbox {
     state: Mutex<State>,
     arrived: Condvar,
-    free: Mutex<Vec<Box<Batch>>>,
+    /// Empty batches.
+    free: Mutex<Vec<Parcel>>,
     closed: AtomicBool,
     /// The same as in `state`, for a look without the lock.
     pending_bytes: AtomicUsize,
@@ -208,7 +209,7 @@ impl Inbox {
 
 impl Intake for Inbox {
     fn parcel(&self) -> Parcel {
-        self.free.lock().pop().unwrap_or_default()
+        self.free.lock().pop().unwrap_or_else(|| Box::<Batch>::default())
     }
 
     fn hand_over(&self, parcel: Parcel) -> bool {

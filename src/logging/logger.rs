@@ -284,7 +284,7 @@ impl Logger {
     /// Logs a statement unless the same one was logged lately ("spec 02, 10.7").
     pub fn limited(&self, level: Level, now: Instant, message: fmt::Arguments<'_>) {
         let statement = message.to_string();
-        if self.limiter.allow(&statement, now) {
+        if self.allow(&statement, now) {
             self.at_level(level, format_args!("{statement}"));
         }
     }
@@ -298,7 +298,7 @@ impl Logger {
         key: &str,
         message: fmt::Arguments<'_>,
     ) {
-        if self.limiter.allow(key, now) {
+        if self.allow(key, now) {
             self.at_level(level, message);
         }
     }
@@ -312,14 +312,14 @@ impl Logger {
         message: fmt::Arguments<'_>,
     ) {
         let key = label.limited_key(&message.to_string());
-        if self.limiter.allow(&key, now) {
+        if self.allow(&key, now) {
             self.at_level(level, format_args!("{}", label.limited_line(&key)));
         }
     }
 
-    /// Forgets old limited statements; to be called every [`super::rate_limit::TICK`].
-    pub fn tick(&self, now: Instant) {
-        self.limiter.tick(now);
+    fn allow(&self, key: &str, now: Instant) -> bool {
+        self.limiter.tick_if_due(now);
+        self.limiter.allow(key, now)
     }
 
     /// Logs at a level chosen at run time, honouring the switches. A fatal level logs the line

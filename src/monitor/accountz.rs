@@ -1,6 +1,7 @@
 //! `/accountz` (spec 04 §3.7): the accounts, and all about one of them.
 
 use super::format::{Time, is_default};
+use crate::account::Account;
 use crate::server::Server;
 use ::sublist::SublistStats;
 use serde::Serialize;
@@ -56,11 +57,17 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
         return Ok(document);
     }
     let account = server.account(name).ok_or_else(|| format!("Account {name} does not exist"))?;
+    document.account_detail = Some(account_info(server, &account));
+    Ok(document)
+}
+
+/// All about an account.
+pub fn account_info(server: &Server, account: &Account) -> AccountInfo {
     let stats = account.sublist.stats();
-    document.account_detail = Some(AccountInfo {
+    AccountInfo {
         account_name: account.name.clone(),
         update_time: Time::utc(account.updated()),
-        is_system: server.is_system_account(&account),
+        is_system: server.is_system_account(account),
         expired: false,
         complete: true,
         jetstream_enabled: false,
@@ -69,6 +76,5 @@ pub fn accountz(server: &Server, name: &str) -> Result<Accountz, String> {
         subscriptions: stats.num_subscriptions,
         name_tag: account.name_tag(),
         sublist_stats: stats,
-    });
-    Ok(document)
+    }
 }

@@ -33,6 +33,8 @@ pub enum State {
     Closed,
     /// Both.
     All,
+    /// None, which a request by message can ask for.
+    None,
 }
 
 /// The order of the connections.
@@ -423,7 +425,7 @@ fn choose(
             // No client of this server speaks MQTT yet.
             && options.mqtt_client.is_empty()
     };
-    if options.state != State::Closed {
+    if matches!(options.state, State::Open | State::All) {
         if options.cid > 0 {
             // An open connection is shown whatever it would be filtered by.
             chosen.extend(server.client(options.cid).map(Connection::Open));
@@ -450,7 +452,7 @@ fn choose(
             }
         }
     }
-    if options.state != State::Open {
+    if matches!(options.state, State::Closed | State::All) {
         // Connections of the global account are kept without the name of an account.
         let account_name = |c: &ClosedClient| match c.details.account.as_str() {
             GLOBAL_ACCOUNT => String::new(),

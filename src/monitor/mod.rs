@@ -29,6 +29,7 @@ pub mod http;
 pub mod jsz;
 pub mod links;
 pub mod parameters;
+pub mod queues;
 pub mod request;
 pub mod response;
 pub mod root;

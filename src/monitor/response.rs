@@ -36,6 +36,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// The code.
+    pub fn code(self) -> u16 {
+        match self {
+            Status::Ok => 200,
+            Status::TemporaryRedirect => 307,
+            Status::BadRequest => 400,
+            Status::NotFound => 404,
+            Status::InternalServerError => 500,
+            Status::ServiceUnavailable => 503,
+        }
+    }
+
     /// Code and phrase.
     pub fn text(self) -> &'static str {
         match self {

@@ -12,7 +12,6 @@
 
 pub mod claims;
 pub mod desk;
-mod envelope;
 pub mod resolver;
 pub mod user;
 

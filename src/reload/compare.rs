@@ -542,7 +542,8 @@ mod tests {
 
     #[test]
     fn options_that_cannot_change_are_refused_with_their_values() {
-        let table: [(&str, fn(&mut Options)); 20] = [
+        type Edit = fn(&mut Options);
+        let table: [(&str, Edit); 20] = [
             ("ServerName: old=, new=a", |o| o.server_name = "a".into()),
             ("Host: old=0.0.0.0, new=127.0.0.1", |o| o.host = "127.0.0.1".into()),
             ("Port: old=4222, new=4223", |o| o.port = Port::from(4223)),

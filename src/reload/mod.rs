@@ -82,6 +82,11 @@ pub fn reload(server: &Arc<Server>) -> Result<(), String> {
     });
     let untrusted_proxies = untrusted.unwrap_or_default();
     server.reload_connections(Reloaded { untrusted_proxies });
+    if changes.iter().any(|c| matches!(c, Change::Tags | Change::Metadata))
+        && let Some(system) = server.system()
+    {
+        system.send_stats();
+    }
     server.set_configured(SystemTime::now());
     let digest = if new.config_digest.is_empty() {
         String::new()

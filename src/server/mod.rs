@@ -32,6 +32,7 @@ use crate::operator::desk::{self, Applier, Order};
 use crate::operator::resolver::Resolver;
 use crate::process::banner;
 use crate::subscription::Subscription;
+use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
@@ -134,6 +135,8 @@ pub struct Server {
     /// Held while they are being replaced.
     reloading: Mutex<()>,
     launch: OnceLock<Launch>,
+    /// Events and services of the system account, once they have started.
+    system: OnceLock<Arc<System>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -255,6 +258,7 @@ impl Server {
             configured: RwLock::new(SystemTime::now()),
             reloading: Mutex::new(()),
             launch: OnceLock::new(),
+            system: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -293,6 +297,9 @@ impl Server {
         if let Some((port, thread)) = monitoring::start(self).map_err(StartError::Monitor)? {
             self.threads.lock().push(thread);
             let _ = self.monitor.port.set(port);
+        }
+        if let Some(system) = System::start(self)? {
+            let _ = self.system.set(system);
         }
         let started = self.start_clients();
         if started.is_err() {
@@ -530,6 +537,11 @@ impl Server {
         *self.configured.read()
     }
 
+    /// Events and services of the system account, if there is one.
+    pub fn system(&self) -> Option<&Arc<System>> {
+        self.system.get()
+    }
+
     /// How the process was started, if that is known.
     pub fn launch(&self) -> Option<&Launch> {
         self.launch.get()
@@ -720,6 +732,10 @@ impl Server {
         }
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
+        // Connections are closed after that, so that those who listen hear of it.
+        if let Some(system) = self.system() {
+            system.shut_down();
+        }
         self.close_monitoring();
         self.hash_pool.stop();
         self.accounts.expiry().end();
@@ -756,6 +772,9 @@ impl Server {
         }
         self.log.noticef(format_args!("Entering lame duck mode, stop accepting new clients"));
         let options = self.options();
+        if let Some(system) = self.system() {
+            system.lame_duck();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::LameDuck);
         }

@@ -239,7 +239,7 @@ impl FileStore {
             } else {
                 old.file = None;
             }
-            if self.config.compression == StoreCompression::S2 && old.raw_len >= 8 {
+            if self.compression == StoreCompression::S2 && old.raw_len >= 8 {
                 self.upkeep.compress.insert(old.index);
             }
             if old.is_empty() {

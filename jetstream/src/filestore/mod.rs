@@ -19,7 +19,7 @@
 //! The parts: `record`, `compression`, `encryption` (formats), `block`, `subject_index`, `scan`
 //! (one block in memory), `append` (write path), `remove`, `purge`, `limits`, `expiry`, `upkeep`
 //! (what goes away), `lookup`, `counts` (questions), `index_db`, `recovery`, `meta` (opening),
-//! `snapshot`, `archive`, `restore`.
+//! `meta_file`, `snapshot`, `archive`, `restore`.
 
 mod append;
 pub mod archive;
@@ -34,6 +34,7 @@ pub mod index_db;
 mod limits;
 mod lookup;
 mod meta;
+pub mod meta_file;
 mod purge;
 pub mod record;
 mod recovery;
@@ -59,7 +60,7 @@ use self::block::{Block, Mark};
 use self::encryption::{AssetKey, EncryptionConfig};
 use self::files::{Paths, disk_error};
 use self::record::NamedHash;
-use crate::config::StreamConfig;
+use crate::config::{StoreCompression, StreamConfig};
 use crate::disk::{DiskFile, SharedDisk};
 use crate::error::{StoreError, StoreResult};
 use crate::store::{RandomSource, StoreEffect};
@@ -174,6 +175,9 @@ pub struct FileStore {
     /// The stream's own key, when it is encrypted.
     key: Option<AssetKey>,
     block_size: u64,
+    /// How blocks are compressed. A changed configuration tells only of those rolled after the
+    /// next opening (spec 06, section 5.6).
+    compression: StoreCompression,
     cache_bytes: usize,
     cache_expire: Duration,
     name_hash: NamedHash,

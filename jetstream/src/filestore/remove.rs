@@ -130,7 +130,7 @@ impl FileStore {
         may_compress: bool,
     ) -> StoreResult<()> {
         let compress =
-            may_compress && self.config.compression == StoreCompression::S2 && content.len() >= 8;
+            may_compress && self.compression == StoreCompression::S2 && content.len() >= 8;
         let path = self.paths.block(self.blocks[position].index);
         let block = &self.blocks[position];
         debug_assert_eq!(block.pending(), 0);

@@ -4,7 +4,7 @@ use super::{Desk, Resolver, unix_now};
 use crate::internal::{Outgoing, Received};
 use crate::jwt::{AccountClaims, decode_account, decode_generic};
 use crate::nkey::{self, KeyType};
-use crate::operator::envelope::ServerPart;
+use crate::system::events::ServerInfo;
 use parser::quote::quote;
 use serde::Serialize;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(super) const LOOKUP_ANSWER: u64 = 8;
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    server: ServerPart,
+    server: ServerInfo,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,9 +240,9 @@ impl Desk {
         self.send_json(reply, &Answer { server, data, error });
     }
 
-    fn server_part(&mut self) -> ServerPart {
+    fn server_part(&mut self) -> ServerInfo {
         self.sequence += 1;
-        ServerPart::stamp(&self.server, self.sequence)
+        ServerInfo::stamp(&self.server, self.sequence)
     }
 
     fn send_json(&mut self, subject: &[u8], value: &impl Serialize) {
@@ -316,7 +316,7 @@ impl Desk {
         #[derive(Serialize)]
         struct List {
             data: Vec<String>,
-            server: ServerPart,
+            server: ServerInfo,
         }
         if message.reply.is_empty() {
             return;
