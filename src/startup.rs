@@ -1,10 +1,10 @@
 //! From options to a running server, and from signals to its end (spec 02 §8 and §9).
 
 use crate::config::cli::Exit;
-use crate::config::options::Options;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::options::{LogFormat, Options};
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
 use crate::jwt::{VerifiedClaims, decode_operator};
@@ -72,6 +72,7 @@ pub fn log_options(o: &Options) -> LogOptions {
         syslog: o.syslog,
         logtime: o.logtime,
         logtime_utc: o.logtime_utc,
+        json: o.log_format == LogFormat::Json,
         debug: o.debug,
         trace: o.trace,
         trace_verbose: o.trace_verbose,

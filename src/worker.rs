@@ -270,7 +270,9 @@ impl Service for Worker {
         }
     }
 
-    fn pass_ended(&mut self) {
+    fn pass_ended(&mut self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.server.note_pass(self.index, nanos);
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
         self.server.stats.add_clients(&t);

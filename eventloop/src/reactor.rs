@@ -214,8 +214,9 @@ pub trait Service: Sized {
     fn closed(&mut self, conn: Self::Conn, io: &mut Io<'_>, cause: Cause);
     /// A message arrived.
     fn message(&mut self, core: &mut Core<Self>, message: Self::Message);
-    /// A pass of the loop ended: time to publish counters.
-    fn pass_ended(&mut self);
+    /// A pass of the loop ended, which took that long from the end of its wait: time to publish
+    /// counters.
+    fn pass_ended(&mut self, took: Duration);
 }
 
 /// How a connection was held back for destinations that were nearly full.
@@ -1221,7 +1222,8 @@ impl<S: Service> Reactor<S> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 r => r?,
             }
-            core.now = core.started.elapsed().as_millis() as u64;
+            let began = Instant::now();
+            core.now = began.duration_since(core.started).as_millis() as u64;
             core.stager.wall_nanos = wall_nanos();
             if events.is_empty() && core.ready.is_empty() && !accepting {
                 if !trimmed && core.wheel.next_tick().is_none_or(|t| t > core.now) {
@@ -1295,7 +1297,7 @@ impl<S: Service> Reactor<S> {
             }
             core.fillers.clear();
             core.flush_own();
-            service.pass_ended();
+            service.pass_ended(began.elapsed());
         }
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct LogOptions {
     pub logtime: bool,
     /// Stamp in UTC instead of local time.
     pub logtime_utc: bool,
+    /// Lines are JSON objects; syslogs have a format of their own.
+    pub json: bool,
     /// Log debug lines.
     pub debug: bool,
     /// Log protocol traces.
@@ -375,7 +377,10 @@ fn open_sink(options: &LogOptions) -> Result<Option<Sink>, LogError> {
         return Ok(None);
     }
     let pid = Some(std::process::id());
-    let format = |colors| LineFormat::new(pid, options.logtime, options.logtime_utc, colors);
+    let format = |colors| {
+        let format = LineFormat::new(pid, options.logtime, options.logtime_utc, colors);
+        format.as_json(options.json)
+    };
     if let Some(path) = &options.log_file {
         let limit = u64::try_from(options.log_size_limit).unwrap_or(0);
         let max_files = u64::try_from(options.log_max_num).unwrap_or(0);

@@ -6,7 +6,7 @@ use super::jsz::{JszOptions, jsz};
 use super::request::{Query, Request, Resolution, normalize_base_path};
 use super::response::{Response, Status};
 use super::subsz::{SubszOptions, subsz};
-use super::{Counted, accountz, accstatz, debug, links, parameters, queues, root, varz};
+use super::{Counted, accountz, accstatz, debug, links, metrics, parameters, queues, root, varz};
 use crate::json;
 use crate::server::Server;
 use parser::quote::quoted;
@@ -84,11 +84,12 @@ fn document(
         }
         "/ipqueuesz" => {
             let all = parameters::bool(query, "all")?;
-            let queues = queues::queues(server, all, query.get("queues"));
+            let queues = queues::queues(server, all, query.get("queues"), false);
             let body = json::to_vec_indented(&queues, "   ").unwrap_or_default();
             Ok(Response::json(Status::Ok, body))
         }
         "/raftz" => Ok(Response::error(Status::NotFound, "No Raft nodes registered")),
+        "/metrics" => Ok(Response::metrics(metrics::metrics(server, query)?)),
         "/stacksz" => Ok(Response::json(Status::Ok, debug::stacks())),
         "/debug/vars" => Ok(Response::variables(debug::vars())),
         // The root serves whatever is below it and not found.

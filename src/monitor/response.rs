@@ -88,6 +88,13 @@ impl Response {
         Response { status: Status::Ok, headers, sniffed_type: None, body }
     }
 
+    /// Figures in OpenMetrics text.
+    pub fn metrics(body: Vec<u8>) -> Self {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        let headers = vec![("Content-Type", kind.to_owned())];
+        Response { status: Status::Ok, headers, sniffed_type: None, body }
+    }
+
     /// The bare text of an error.
     pub fn error(status: Status, text: &str) -> Self {
         Response {

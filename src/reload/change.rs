@@ -1,6 +1,6 @@
 //! One option that has changed, and what the log says of it (spec 02 §11.5).
 
-use crate::config::options::Options;
+use crate::config::options::{LogFormat, Options};
 use crate::config::text::{duration, float, quote_list};
 use crate::process::text::friendly_bytes;
 
@@ -15,6 +15,7 @@ pub enum Change {
     TraceHeaders,
     Logtime,
     LogtimeUtc,
+    LogFormat,
     MaxConnections,
     Nkeys,
     Users,
@@ -68,6 +69,7 @@ impl Change {
                 | Change::TraceHeaders
                 | Change::Logtime
                 | Change::LogtimeUtc
+                | Change::LogFormat
                 | Change::LogFile
                 | Change::Syslog
                 | Change::RemoteSyslog
@@ -89,6 +91,10 @@ impl Change {
             Change::TraceHeaders => setting("trace_headers", &o.trace_headers),
             Change::Logtime => setting("logtime", &o.logtime),
             Change::LogtimeUtc => setting("logtime_utc", &o.logtime_utc),
+            Change::LogFormat => {
+                let json = o.log_format == LogFormat::Json;
+                setting("log_format", &if json { "json" } else { "text" })
+            }
             Change::MaxConnections => setting("max_connections", &o.max_connections),
             Change::Nkeys => "Reloaded: authorization nkey users".to_owned(),
             Change::Users => "Reloaded: authorization users".to_owned(),

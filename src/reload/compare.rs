@@ -162,6 +162,9 @@ fn listening(
     fixed("NoHeaderSupport", &old.no_header_support, &new.no_header_support)?;
     switch(old.logtime, new.logtime, Change::Logtime);
     switch(old.logtime_utc, new.logtime_utc, Change::LogtimeUtc);
+    if old.log_format != new.log_format {
+        changes.push(Change::LogFormat);
+    }
     if old.max_connections != new.max_connections {
         changes.push(Change::MaxConnections);
     }

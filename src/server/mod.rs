@@ -26,6 +26,8 @@ use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::internal::{Inbox, Mail};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
+use crate::monitor::histogram::{Histogram, Snapshot};
+use crate::monitor::metrics::FIRST_NANOS;
 use crate::monitor::service::{self as monitoring, MonitorError};
 use crate::operator::Operators;
 use crate::operator::desk::{self, Applier, Order};
@@ -151,6 +153,8 @@ pub struct Server {
     next_cid: AtomicU64,
     random: AtomicU64,
     senders: OnceLock<Vec<Sender<Message>>>,
+    /// How long passes of each reactor took, in nanoseconds.
+    passes: Vec<Histogram>,
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -270,6 +274,7 @@ impl Server {
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
             senders: OnceLock::new(),
+            passes: (0..reactors).map(|_| Histogram::new(FIRST_NANOS)).collect(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
             inboxes: Mutex::new(Vec::new()),
@@ -633,6 +638,20 @@ impl Server {
     /// For sending to a reactor.
     pub fn reactor(&self, index: usize) -> Option<&Sender<Message>> {
         self.senders.get()?.get(index)
+    }
+
+    /// A pass of that reactor over what it had to do is over.
+    pub fn note_pass(&self, index: usize, nanos: u64) {
+        if let Some(passes) = self.passes.get(index) {
+            passes.note(nanos);
+        }
+    }
+
+    /// How long passes of the reactors took, in nanoseconds.
+    pub fn pass_durations(&self) -> Snapshot {
+        let mut all = Histogram::new(FIRST_NANOS).snapshot();
+        self.passes.iter().for_each(|passes| all.add(&passes.snapshot()));
+        all
     }
 
     /// Reactors of this server.

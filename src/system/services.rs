@@ -396,7 +396,7 @@ impl Request<'_> {
             Service::Healthz => self.healthz(),
             Service::Expvarz => self.with("ExpvarzEventOptions", &[], |_| data(&debug::expvarz())),
             Service::Ipqueuesz => self.with("IpqueueszEventOptions", &requests::IPQUEUESZ, |o| {
-                data(&queues::queues(server, o.switch("all"), &o.text("filter")))
+                data(&queues::queues(server, o.switch("all"), &o.text("filter"), true))
             }),
             Service::Raftz => {
                 self.with("RaftzEventOptions", &requests::RAFTZ, |_| Outcome::Data(b"{}".to_vec()))

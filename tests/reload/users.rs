@@ -102,13 +102,13 @@ fn users_whose_password_changed_are_refused_those_that_are_gone_are_closed_other
     let reasons = server.wait_for_monitor("/connz?state=closed", |v| {
         v["connections"].as_array().is_some_and(|c| c.len() >= 3)
     });
-    let reason = |cid: u64| {
+    let reason = |cid: &serde_json::Value| {
         let all = reasons["connections"].as_array().unwrap();
-        let found = all.iter().find(|c| c["cid"] == cid).unwrap();
+        let found = all.iter().find(|c| c["cid"] == *cid).unwrap();
         found["reason"].as_str().unwrap().to_owned()
     };
-    assert_eq!(reason(1), "Authentication Failure");
-    assert_eq!(reason(2), "Client Closed");
+    assert_eq!(reason(&a.info["client_id"]), "Authentication Failure");
+    assert_eq!(reason(&b.info["client_id"]), "Client Closed");
 }
 
 #[test]
