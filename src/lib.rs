@@ -16,6 +16,7 @@ pub mod logging;
 pub mod message_trace;
 pub mod monitor;
 pub mod nkey;
+pub mod operator;
 pub mod process;
 pub mod reload;
 pub mod server;

@@ -32,6 +32,10 @@ pub enum Message {
     Refuse(Token),
     /// The options have changed; the other end is dropped when all connections were looked at.
     Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account that a connection waits for is there, or the reason why it is not.
+    AccountFetched(Token, Result<(), String>),
+    /// Close a connection after telling it why.
+    Expel(Token, ClosedState, &'static str),
     /// The account of a connection has changed.
     AccountChanged(Token),
     /// Tell a client that it should go elsewhere.
@@ -236,6 +240,16 @@ impl Service for Worker {
                     Connection::Client(c) => c.reloaded(io, &reloaded),
                 });
                 drop(done);
+            }
+            Message::AccountFetched(token, fetched) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.account_fetched(io, fetched),
+                });
+            }
+            Message::Expel(token, reason, text) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.expel(io, reason, text),
+                });
             }
             Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.account_changed(io),

@@ -75,7 +75,7 @@ fn consumer(store: &mut MemoryStore, config: ConsumerConfig, seed: u64) -> Consu
     let new = NewConsumer {
         name: config.name.clone(),
         created: NOW.to_date_time(),
-        store: ConsumerStore::in_memory(&config.name, config).expect("a name"),
+        store: ConsumerStore::in_memory(&config.name.clone(), config).expect("a name"),
         context: Arc::new(context),
         seed,
         active: true,

@@ -2,6 +2,7 @@
 //!
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
+mod changes;
 mod connect;
 mod login;
 mod opening;
@@ -14,6 +15,7 @@ pub use shared::{ClientShared, Details, Traits};
 
 use crate::account::imports::shadows;
 use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
+use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
@@ -44,6 +46,7 @@ const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
+const TIMER_EXPIRY: u8 = 5;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -99,8 +102,14 @@ pub struct Client {
     permissions: Option<Box<PublishCheck>>,
     /// The challenge in INFO, empty if there was none.
     nonce: Box<str>,
+    /// As whom it was let in, if it has to be known after the login.
+    user: Option<Arc<User>>,
+    /// Set while the account of its user is being fetched: nothing is read meanwhile.
+    fetching: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// Tick at which the user's time is over.
+    expires_at: Option<u64>,
     /// User, password or nkey are those of the user without credentials or of a certificate, and
     /// were not presented.
     identity_filled_in: bool,
@@ -169,7 +178,10 @@ impl Client {
             memo: None,
             permissions: None,
             nonce: nonce.into(),
+            user: None,
+            fetching: None,
             checking: None,
+            expires_at: None,
             identity_filled_in: false,
             verified: None,
             mappings: None,
@@ -204,6 +216,11 @@ impl Client {
                 info.connect_urls.clear();
             });
         }
+    }
+
+    /// Whether a login is being decided elsewhere.
+    fn is_waiting(&self) -> bool {
+        self.checking.is_some() || self.fetching.is_some()
     }
 
     /// The part that others see.
@@ -285,7 +302,7 @@ impl Client {
                 Ok(None) => break,
                 Err(error) => self.parse_error(io, &error, trace),
             }
-            if io.is_closing() || self.checking.is_some() {
+            if io.is_closing() || self.is_waiting() {
                 break;
             }
         }
@@ -437,7 +454,7 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
+            TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
                 self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
                 self.close(io, ClosedState::AuthenticationTimeout);
@@ -445,6 +462,7 @@ impl Client {
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
+            TIMER_EXPIRY => self.expiry_timer(io),
             _ => {}
         }
     }

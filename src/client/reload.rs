@@ -44,7 +44,7 @@ impl Client {
         let proxy = self.shared.proxy_key();
         if proxy.is_some_and(|key| reloaded.untrusted_proxies.iter().any(|gone| gone == key)) {
             let reason = ClosedState::ProxyNotTrusted;
-            return self.auth_violation(io, &Denial { reason, debug: None });
+            return self.auth_violation(io, &Denial::of(reason));
         }
         if self.user_has_moved() {
             return self.close(io, ClosedState::ClientClosed);
@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Removes the subscriptions that the permissions do not allow any longer.
-    fn drop_denied_subscriptions(&mut self, io: &mut Io<'_>) {
+    pub(super) fn drop_denied_subscriptions(&mut self, io: &mut Io<'_>) {
         let mut denied: Vec<Arc<Subscription>> = self.shared.subscriptions();
         denied.retain(|sub| !self.may_subscribe(sub.subject(), sub.queue()));
         denied.sort_by(|a, b| a.sid().cmp(b.sid()));
@@ -124,6 +124,8 @@ impl Client {
             format!("Nkey {}", quote(o.nkey.as_bytes()))
         } else if !o.user.is_empty() {
             format!("User {}", quote(o.user.as_bytes()))
+        } else if !o.jwt.is_empty() {
+            format!("JWT User {}", quote(self.token_user().as_bytes()))
         } else if !o.auth_token.is_empty() {
             "Token \"[REDACTED]\"".to_owned()
         } else {
