@@ -161,6 +161,21 @@ impl SubjectFilter {
         }
     }
 
+    /// What every matching subject starts with: for a quick look before [`SubjectFilter::matches`].
+    pub fn literal_prefix(&self) -> &[u8] {
+        match self {
+            SubjectFilter::Literal(literal) => literal,
+            SubjectFilter::Wildcard(wildcard) => {
+                // A star inside a token is literal; leaving it out only makes the prefix shorter.
+                let end = memchr::memchr2(b'*', b'>', wildcard).unwrap_or(wildcard.len());
+                let whole = wildcard.get(..end).unwrap_or_default();
+                let token = memchr::memrchr(b'.', whole).map_or(0, |dot| dot + 1);
+                whole.get(..token).unwrap_or_default()
+            }
+            SubjectFilter::All | SubjectFilter::Any(_) => b"",
+        }
+    }
+
     /// The filters this one is the union of: itself, or its parts. Never yields
     /// [`SubjectFilter::Any`].
     pub fn parts(&self) -> SmallVec<[&SubjectFilter; 1]> {
@@ -301,11 +316,10 @@ mod tests {
             ("*x.*", "foo.bar", false),
             ("*x.*", "*x.bar", true),
         ] {
-            assert_eq!(
-                SubjectFilter::new(filter).matches(subject.as_bytes()),
-                expected,
-                "{filter}"
-            );
+            let filter = SubjectFilter::new(filter);
+            assert_eq!(filter.matches(subject.as_bytes()), expected, "{filter:?}");
+            let may_match = subject.as_bytes().starts_with(filter.literal_prefix());
+            assert!(may_match || !expected, "{filter:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod api_error;
 pub mod api_level;
 pub mod config;

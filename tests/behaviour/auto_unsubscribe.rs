@@ -20,6 +20,11 @@ fn at_most_max_messages_are_delivered() {
     expect(&mut client, 3);
     server.wait_for_log("Auto-unsubscribe limit of 3 reached for sid '1'");
     server.wait_for_log("<-> [DELSUB 1]");
+    // It ends behind its last message.
+    let lines = server.log_lines();
+    let last = lines.iter().rposition(|l| l.contains("->> [MSG foo 1 2]")).expect("a message");
+    let end = lines.iter().position(|l| l.contains("[DELSUB 1]")).expect("its end");
+    assert!(last < end, "{lines:#?}");
     assert_eq!(server.monitor("/subsz")["num_subscriptions"], 0);
     // The id can be used again.
     client.send("SUB foo 1\r\n");
