@@ -232,7 +232,8 @@ impl Consumer {
         let deliveries = self.progress.redeliveries(stream).max(1);
         let named = Named { stream, consumer: pending.sequence, deliveries };
         let is_first = self.progress.pending.first_key_value().is_some_and(|(at, _)| *at == stream);
-        if self.config().ack_policy == AckPolicy::Explicit || is_first {
+        let is_alone = is_first && self.progress.redelivered.range(..stream).next().is_none();
+        if self.config().ack_policy == AckPolicy::Explicit || is_alone {
             self.terminate(turn, named, reason.to_owned());
             return;
         }
@@ -242,6 +243,9 @@ impl Consumer {
         self.progress.pending.remove(&stream);
         self.progress.redelivered.remove(&stream);
         self.redelivery.remove(stream);
+        if is_first {
+            self.progress.raise_floor(pending.sequence, stream);
+        }
         self.record_state("deleted message");
         let delivery = named.about();
         self.advise(Event::Terminated { delivery, reason: reason.to_owned() }, turn.now);

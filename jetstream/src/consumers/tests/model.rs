@@ -69,11 +69,14 @@ struct Model {
     next_consumer: u64,
     max_deliver: i64,
     max_ack_pending: usize,
+    /// Whether an acknowledgement takes all messages before it.
+    takes_all: bool,
 }
 
 impl Model {
-    fn new(max_deliver: i64, max_ack_pending: i64) -> Self {
+    fn new(max_deliver: i64, max_ack_pending: i64, takes_all: bool) -> Self {
         let fixture = Fixture::new(pull(|config| {
+            config.ack_policy = if takes_all { AckPolicy::All } else { AckPolicy::Explicit };
             config.filter_subjects = vec!["a".to_owned(), "b.*".to_owned()];
             config.ack_wait = i64::try_from(ACK_WAIT.as_nanos()).expect("small");
             config.max_deliver = max_deliver;
@@ -87,6 +90,7 @@ impl Model {
             next_consumer: 1,
             max_deliver,
             max_ack_pending,
+            takes_all,
         }
     }
 
@@ -134,15 +138,26 @@ impl Model {
         }
     }
 
-    /// A message that is with a client, if there is any.
-    fn pick(&self, at: usize) -> Option<u64> {
-        let with_client: Vec<u64> = self
-            .messages
+    /// Messages that a client got and did not settle.
+    fn with_client(&self) -> impl Iterator<Item = u64> {
+        let is_with_client = |known: &Known| known.exists && known.delivered > 0 && !known.done;
+        self.messages
             .iter()
-            .filter(|(_, known)| known.exists && known.delivered > 0 && !known.done)
+            .filter(move |(_, known)| is_with_client(known))
             .map(|(sequence, _)| *sequence)
-            .collect();
-        (!with_client.is_empty()).then(|| with_client[at % with_client.len()])
+    }
+
+    /// One of them, if there is any.
+    fn pick(&self, at: usize) -> Option<u64> {
+        let count = self.with_client().count();
+        if count == 0 { None } else { self.with_client().nth(at % count) }
+    }
+
+    /// Whether a message is still to be settled. What was given up cannot be where that would
+    /// take others along.
+    fn is_left(&self, known: &Known) -> bool {
+        let is_open = known.matches && known.exists && !known.done;
+        is_open && !(self.takes_all && self.is_past_last(known))
     }
 
     fn answer(&mut self, sequence: u64, payload: &str) {
@@ -154,6 +169,20 @@ impl Model {
         self.fixture.turn(|consumer, turn| {
             consumer.ack(turn, subject.as_bytes(), b"", payload.as_bytes(), None);
         });
+    }
+
+    /// Acknowledges or terminates a message, and with it those before it where that is so.
+    fn settle(&mut self, sequence: u64, payload: &str) {
+        let state = self.fixture.consumer.store().state().expect("open");
+        if self.takes_all && !state.pending.contains_key(&sequence.into()) {
+            // Given up: its delivery, which would have to be named, is not known any more.
+            return;
+        }
+        self.answer(sequence, payload);
+        let first = if self.takes_all { 0 } else { sequence };
+        for (_, known) in self.messages.range_mut(first..=sequence) {
+            known.done |= known.matches;
+        }
     }
 
     fn known(&mut self, sequence: u64) -> &mut Known {
@@ -185,14 +214,12 @@ impl Model {
             }
             Operation::Ack(at) => {
                 if let Some(sequence) = self.pick(at) {
-                    self.answer(sequence, "+ACK");
-                    self.known(sequence).done = true;
+                    self.settle(sequence, "+ACK");
                 }
             }
             Operation::Term(at) => {
                 if let Some(sequence) = self.pick(at) {
-                    self.answer(sequence, "+TERM");
-                    self.known(sequence).done = true;
+                    self.settle(sequence, "+TERM");
                 }
             }
             Operation::Nak(at) => {
@@ -332,22 +359,19 @@ impl Model {
         for _ in 0..200 {
             self.apply(&Operation::Advance(1_000));
             self.apply(&Operation::Pull { batch: 100, no_wait: false, expires: 100 });
-            while let Some(sequence) = self.pick(0) {
-                self.answer(sequence, "");
-                self.known(sequence).done = true;
-            }
-            let is_left = |known: &Known| known.matches && known.exists && !known.done;
-            if !self.messages.values().any(is_left) {
+            let delivered: Vec<u64> = self.with_client().collect();
+            delivered.into_iter().for_each(|sequence| self.settle(sequence, ""));
+            if !self.messages.values().any(|known| self.is_left(known)) {
                 break;
             }
         }
         for (sequence, known) in &self.messages {
-            assert!(!known.matches || !known.exists || known.done, "{sequence} was lost");
+            assert!(!self.is_left(known), "{sequence} was lost");
         }
         let info = self.fixture.info();
         assert_eq!((info.num_ack_pending, info.num_pending), (0, 0));
         // Past messages that were given up the floor moves with the next acknowledgement only.
-        if self.max_deliver < 0 {
+        if self.max_deliver < 0 && !self.takes_all {
             assert_eq!(info.delivered.sequence.consumer, info.ack_floor.sequence.consumer);
         }
     }
@@ -360,9 +384,10 @@ proptest! {
     fn no_message_is_lost_and_none_delivered_against_the_rules(
         max_deliver in prop_oneof![Just(-1_i64), Just(2), Just(3)],
         max_ack_pending in prop_oneof![Just(-1_i64), Just(1), Just(3)],
+        takes_all in any::<bool>(),
         operations in prop::collection::vec(operation(), 1..120),
     ) {
-        let mut model = Model::new(max_deliver, max_ack_pending);
+        let mut model = Model::new(max_deliver, max_ack_pending, takes_all);
         for operation in &operations {
             model.apply(operation);
         }
