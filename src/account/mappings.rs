@@ -1,7 +1,8 @@
 //! The subject mappings of an account (spec 03 §15.1).
 
 use crate::config::options::account::Mapping;
-use ::sublist::transform::{MapDestination, SubjectMapping, SubjectMappings};
+use crate::config::text::quote;
+use ::sublist::transform::{SubjectMapping, SubjectMappings};
 
 pub use ::sublist::transform::Mapped;
 
@@ -24,21 +25,17 @@ impl Mappings {
         }
         let mut list = SubjectMappings::default();
         for mapping in configured {
-            let destinations: Vec<MapDestination> = mapping
-                .destinations
-                .iter()
-                .map(|d| MapDestination {
-                    subject: d.subject.clone().into_bytes(),
-                    weight: d.weight,
-                    cluster: d.cluster.clone(),
-                })
-                .collect();
-            let made = SubjectMapping::new(mapping.source.as_bytes(), &destinations);
-            let made =
-                made.map_err(|e| format!("Error adding mapping for {:?} : {e}", mapping.source))?;
+            let made = mapping.resolve().map_err(|e| {
+                format!("Error adding mapping for {} : {e}", quote(&mapping.source))
+            })?;
             list.insert(made);
         }
         Ok(Some(Mappings { list, cluster: cluster.to_owned() }))
+    }
+
+    /// The mappings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &SubjectMapping> {
+        self.list.iter()
     }
 
     /// Appends to `out` what a subject is mapped to.

@@ -160,6 +160,7 @@ fn cid_of(subscription: &Subscription) -> u64 {
         Destination::Client(client) => client.cid,
         Destination::Link(link) => link.id(),
         Destination::Shadow(shadow) => cid_of(&shadow.parent),
-        Destination::Internal(_) | Destination::Service(_) | Destination::Responses(_) => 0,
+        Destination::Internal(endpoint) => endpoint.client.id(),
+        Destination::Service(_) | Destination::Responses(_) => 0,
     }
 }
