@@ -9,7 +9,7 @@ mod imports;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
-use crate::internal::Endpoint;
+use crate::message_trace::{Tracer, Undelivered};
 use crate::subscription::{Destination, Subscription};
 use ::sublist::{Matches, Subscription as _};
 use ahash::RandomState;
@@ -203,6 +203,8 @@ pub struct Fanout {
     pub drop_when_gated: bool,
     /// Trace what is delivered; set for each read batch.
     pub trace: bool,
+    /// The trace of the message being delivered, if it is traced.
+    pub tracer: Option<Box<Tracer>>,
     /// Delivered by this thread since it was last taken.
     pub traffic: TrafficBatch,
 }
@@ -219,6 +221,7 @@ impl Fanout {
             hops: Vec::new(),
             drop_when_gated,
             trace: false,
+            tracer: None,
             traffic: TrafficBatch::default(),
         }
     }
@@ -330,7 +333,7 @@ impl Fanout {
                     );
                 }
                 Destination::Internal(endpoint) => {
-                    any |= self.serve_internal(stager, sub, endpoint, origin, message, &mut *share);
+                    any |= endpoint.serve(stager, sub, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -403,7 +406,7 @@ impl Fanout {
                     }
                 }
                 Destination::Internal(endpoint) => {
-                    if self.serve_internal(stager, sub, endpoint, origin, message, &mut *share) {
+                    if endpoint.serve(stager, sub, origin, message, &mut *share) {
                         return true;
                     }
                 }
@@ -452,24 +455,6 @@ impl Fanout {
         false
     }
 
-    /// Stages the message for a part of this server. Whether it takes it.
-    fn serve_internal(
-        &mut self,
-        stager: &mut Stager,
-        sub: &Arc<Subscription>,
-        endpoint: &Endpoint,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-        share: Share<'_>,
-    ) -> bool {
-        let taken = endpoint.serve(stager, sub, origin, message, share);
-        if taken {
-            self.traffic.internal_messages += 1;
-            self.traffic.internal_bytes += message.len() as i64;
-        }
-        taken
-    }
-
     /// Stages the message for a client, unless the subscription does not take it.
     #[allow(clippy::too_many_arguments)] // One hot function: a struct would only be taken apart.
     #[inline]
@@ -483,6 +468,9 @@ impl Fanout {
         message: &Message<'_>,
         share: Share<'_>,
     ) -> bool {
+        if self.tracer.is_some() {
+            return self.serve_client_traced(stager, account, sub, client, origin, message, share);
+        }
         if sub.is_closed() || (!origin.echo && client.cid == origin.id) {
             return false;
         }
@@ -571,6 +559,42 @@ impl Fanout {
             self.end_subscription(account, sub, client);
         }
         true
+    }
+
+    /// The same for a message that is traced: notes what comes of it, and stages nothing if it is
+    /// only traced.
+    #[allow(clippy::too_many_arguments)] // Those of the function it stands for.
+    #[cold]
+    fn serve_client_traced(
+        &mut self,
+        stager: &mut Stager,
+        account: &Account,
+        sub: &Arc<Subscription>,
+        client: &Arc<ClientShared>,
+        origin: &Origin<'_>,
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> bool {
+        let Some(mut tracer) = self.tracer.take() else { return false };
+        let queue = sub.queue().unwrap_or_default();
+        let undelivered = if !origin.echo && client.cid == origin.id {
+            Some(Undelivered::NoEcho)
+        } else if client.traits().holds_denied() && !client.passes_screen(message.subject, queue) {
+            Some(Undelivered::Denied)
+        } else if sub.is_closed() {
+            Some(Undelivered::Closed)
+        } else if tracer.only {
+            None
+        } else if self.serve_client(stager, account, sub, client, origin, message, share) {
+            client.egress.is_closed().then_some(Undelivered::ClientClosed)
+        } else if self.drop_when_gated && client.egress.is_gated() {
+            Some(Undelivered::Slow)
+        } else {
+            Some(Undelivered::AutoUnsubscribe)
+        };
+        tracer.reached(client, account, sub, undelivered);
+        self.tracer = Some(tracer);
+        undelivered.is_none()
     }
 
     /// Removes a subscription that has had all its messages.

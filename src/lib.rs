@@ -14,6 +14,7 @@ pub mod internal;
 pub mod json;
 pub mod jwt;
 pub mod logging;
+pub mod message_trace;
 pub mod monitor;
 pub mod nkey;
 pub mod operator;

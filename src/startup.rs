@@ -25,7 +25,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (staples, "ocsp"),
         (verifies_ocsp(o), "ocsp_peer"),
         (o.accounts.iter().any(measures_latency), "service latency"),
-        (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
         (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),
         (leafnode, "leafnodes"),

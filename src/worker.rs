@@ -283,6 +283,6 @@ impl Service for Worker {
         self.server.note_pass(self.index, nanos);
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
-        self.server.stats.add_clients(&t);
+        self.server.stats.client_traffic.add(&t);
     }
 }

@@ -89,8 +89,8 @@ impl fmt::Display for JsonError {
 impl std::error::Error for JsonError {}
 
 /// Decodes an object called `name` with these fields. A field that stands in a structure embedded
-/// there has that one's name and a dot in front, which errors show. `set` gets the position of each field whose
-/// value was taken.
+/// there has that one's name and a dot in front, which errors show. `set` gets the position of each
+/// field whose value was taken.
 ///
 /// # Errors
 /// The text is no JSON: then nothing was set. Or a value has another type than its field: then the

@@ -8,6 +8,7 @@ use super::linking::{Activations, Linked, NoActivations, Unlinked, link};
 use super::{Account, AccountLimits, DIGITS, Definition, GLOBAL_ACCOUNT, Mappings, SYSTEM_ACCOUNT};
 use crate::config::options::Options;
 use crate::config::options::account as configured;
+use crate::message_trace::AccountDestination;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -128,6 +129,10 @@ impl Accounts {
         for (account, mappings) in o.accounts.iter().zip(mappings) {
             let made = self.get_or_make(&account.name);
             made.set_limits(limits(account.limits));
+            made.set_trace_destination(AccountDestination {
+                subject: account.trace_destination.clone(),
+                sampling: account.trace_sampling,
+            });
             made.set_mappings(mappings);
             made.set_definition(self.complete(&account.name, Definition::of(account, exists)));
             made.touch();
@@ -147,6 +152,7 @@ impl Accounts {
                 nothing
             });
             account.set_limits(AccountLimits::default());
+            account.set_trace_destination(AccountDestination::default());
             account.set_mappings(None);
             if !permanent {
                 self.by_name.write().remove(&account.name);

@@ -8,6 +8,7 @@ mod login;
 mod opening;
 mod reload;
 mod shared;
+mod traced;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
@@ -23,6 +24,7 @@ use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::message_trace::trigger::may_ask;
 use crate::process::errno::error_text;
 use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
@@ -60,6 +62,15 @@ struct Memo {
     generation: u64,
     subject: Vec<u8>,
     matched: Matched,
+}
+
+/// Why a publication does not go out; the client has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// Its subject.
+    Subject,
+    /// Its reply subject.
+    Reply,
 }
 
 /// What a connection with permissions checks before it publishes.
@@ -691,7 +702,10 @@ impl Client {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
         }
-        self.publish(fanout, own, io, input, &mapped, trace);
+        if may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, &mapped, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, &mapped, trace);
     }
 
     #[inline]
@@ -704,6 +718,21 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
+        if p.header_len > 0 && may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, p, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, p, trace);
+    }
+
+    /// Counts a publication, and checks whether it may go out.
+    #[inline]
+    fn admit(
+        &mut self,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) -> Result<(), Refused> {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
@@ -714,12 +743,14 @@ impl Client {
             self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if let Some(check) = &mut self.permissions
             && !check.allows(&self.shared, p.subject)
         {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if matches!(p.reply.first(), Some(b'_' | b'$')) && is_reserved_reply(p.reply) {
             let reply = quote(p.reply);
@@ -728,10 +759,26 @@ impl Client {
                 &format!("Permissions Violation for Publish with Reply of {reply}"),
             );
             self.shared.error(format_args!("Publish Violation - Reply {reply}"));
-            return;
+            return Err(Refused::Reply);
         }
         if self.options.verbose {
             self.send_ok(io);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn publish_untraced(
+        &mut self,
+        fanout: &mut Fanout,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        input: &mut Input<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) {
+        if self.admit(own, io, p, trace).is_err() {
+            return;
         }
         let message = Message {
             subject: p.subject,

@@ -69,6 +69,8 @@ pub struct System {
     inbox: Arc<Inbox>,
     waiting: Mutex<Vec<Order>>,
     dropped: AtomicU64,
+    /// Messages stamped so far.
+    seq: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -85,6 +87,8 @@ impl System {
             inbox: inbox.clone(),
             waiting: Mutex::default(),
             dropped: AtomicU64::new(0),
+            // The first message has number 2, as in the reference.
+            seq: AtomicU64::new(1),
             ended: AtomicBool::new(false),
         });
         let own = system.clone();
@@ -99,6 +103,11 @@ impl System {
     /// Who publishes in the system account.
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// The number of the next message that is stamped.
+    pub fn next_seq(&self) -> u64 {
+        self.seq.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Events that were dropped because too many waited.

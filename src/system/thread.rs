@@ -26,8 +26,6 @@ pub(super) struct Speaker<'a> {
     context: &'a mut Context,
     system: &'a Arc<System>,
     ids: Nuid,
-    /// Messages stamped so far.
-    seq: u64,
     /// When statistics are due.
     pub schedule: Schedule,
     /// Other servers were told that this one goes.
@@ -42,8 +40,7 @@ impl Speaker<'_> {
 
     /// The `server` block of the next message.
     pub fn stamp(&mut self) -> ServerInfo {
-        self.seq += 1;
-        ServerInfo::stamp(self.context.server(), self.seq)
+        ServerInfo::stamp(self.context.server(), self.system.next_seq())
     }
 
     /// The id of the next event.
@@ -176,8 +173,6 @@ pub(super) fn run(mut context: Context, system: &Arc<System>, interests: Vec<Int
         context: &mut context,
         system,
         ids: Nuid::new(Box::new(random)),
-        // The first message has number 2, as in the reference.
-        seq: 1,
         schedule: Schedule::new(now),
         leaving: false,
     };
