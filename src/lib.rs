@@ -3,6 +3,7 @@
 pub mod account;
 pub mod advertise;
 pub mod auth;
+pub mod callout;
 pub mod client;
 pub mod closed;
 pub mod config;

@@ -24,7 +24,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let table = [
         (staples, "ocsp"),
         (verifies_ocsp(o), "ocsp_peer"),
-        (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
         (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),

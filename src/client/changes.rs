@@ -3,9 +3,11 @@
 
 use super::{Client, PublishCheck, TIMER_EXPIRY, TIMER_SUBSCRIPTIONS};
 use crate::account::trust::Trust;
+use crate::auth::permissions::Permissions;
 use crate::auth::{Denial, User};
 use crate::client::login::SUBSCRIPTIONS_CLOSE_MS;
 use crate::closed::ClosedState;
+use crate::config::options::auth::Permissions as Configured;
 use eventloop::Io;
 use std::sync::Arc;
 
@@ -22,7 +24,9 @@ enum Verdict {
 impl Client {
     /// The public key of the user of its token, if it was let in with one.
     pub(super) fn token_user(&self) -> &str {
-        self.user.as_ref().map_or("", |user| &user.name)
+        // Users that a service has let in have a key nobody else knows.
+        let user = self.user.as_ref().filter(|_| !self.options.jwt.is_empty());
+        user.map_or("", |user| &user.name)
     }
 
     /// Closes the connection after telling it why.
@@ -90,6 +94,28 @@ impl Client {
         }
     }
 
+    /// What it may do from now on.
+    pub(super) fn set_permissions(&mut self, permissions: Option<&Arc<Permissions>>) {
+        let server = &self.shared.server;
+        let configured = server.authenticator();
+        let beside_service = configured.callout_account() == Some(self.account.name.as_str())
+            || self.account.trust().is_some_and(|trust| trust.external.is_some());
+        let check = |permissions: &Arc<Permissions>| {
+            let mut check = PublishCheck::new(permissions.clone());
+            check.beside_service = beside_service;
+            Box::new(check)
+        };
+        self.permissions = match permissions {
+            Some(permissions) => Some(check(permissions)),
+            None if beside_service => {
+                let (everything, _) = Permissions::compile(&Configured::default());
+                Some(check(&Arc::new(everything)))
+            }
+            None => None,
+        };
+        self.shared.set_permissions(permissions);
+    }
+
     /// Who has no permissions of its own gets those that the account has for such users.
     fn renew_default_permissions(&mut self, io: &mut Io<'_>, user: &User, trust: &Trust) {
         let by_default = user.token.as_ref().is_some_and(|token| token.default_permissions);
@@ -102,8 +128,7 @@ impl Client {
         if !by_default || same {
             return;
         }
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(permissions);
         self.drop_denied_subscriptions(io);
     }
 }

@@ -18,6 +18,7 @@ use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
+use crate::callout;
 use crate::closed::ClosedState;
 use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
@@ -76,6 +77,8 @@ enum Refused {
 struct PublishCheck {
     permissions: Arc<Permissions>,
     verdicts: Verdicts,
+    /// It is in an account whose authorization service only the server may ask.
+    beside_service: bool,
 }
 
 /// Verdicts on subjects published to that are kept (spec 03 §12.2).
@@ -106,6 +109,8 @@ pub struct Client {
     user: Option<Arc<User>>,
     /// Set while the account of its user is being fetched: nothing is read meanwhile.
     fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
     /// Tick at which the user's time is over.
@@ -126,12 +131,15 @@ pub struct Client {
 
 impl PublishCheck {
     fn new(permissions: Arc<Permissions>) -> PublishCheck {
-        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED) }
+        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED), beside_service: false }
     }
 
     /// Whether the user may publish to that subject, by the lists or as an answer.
     fn allows(&mut self, shared: &ClientShared, subject: &[u8]) -> bool {
         let permissions = &self.permissions;
+        if self.beside_service && subject == callout::SUBJECT.as_bytes() {
+            return false;
+        }
         self.verdicts.get(subject, b"", || permissions.may_publish(subject))
             || (permissions.responses().is_some() && shared.takes_reply(subject))
     }
@@ -180,6 +188,7 @@ impl Client {
             nonce: nonce.into(),
             user: None,
             fetching: None,
+            calling_out: None,
             checking: None,
             expires_at: None,
             identity_filled_in: false,
@@ -220,7 +229,7 @@ impl Client {
 
     /// Whether a login is being decided elsewhere.
     fn is_waiting(&self) -> bool {
-        self.checking.is_some() || self.fetching.is_some()
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.

@@ -37,14 +37,17 @@ const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(1);
 /// The account has more connections than it may have.
 pub const TOO_MANY_CONNECTIONS: &str = "maximum account active connections exceeded";
 
+/// What is done with an account that was to be fetched.
+pub type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+
 /// What others ask of the desk.
 pub enum Order {
-    /// A connection waits for an account.
+    /// Somebody waits for an account.
     Fetch {
         /// The account's key.
         account: String,
-        /// The connection.
-        client: Arc<ClientShared>,
+        /// What to do when it is there, or not to be had.
+        done: Done,
     },
     /// The configuration has been read again: claims that it brings, and the directory's files, may
     /// be others.
@@ -336,12 +339,7 @@ impl Desk {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Fetch { account, client } => {
-                let fetched = self.fetch(&account);
-                if let Some(reactor) = self.server.reactor(client.reactor) {
-                    reactor.send(Message::AccountFetched(client.token(), fetched));
-                }
-            }
+            Order::Fetch { account, done } => done(self.fetch(&account)),
             Order::Reload(preloaded) => self.reload(&preloaded),
         }
     }
@@ -590,7 +588,17 @@ impl Server {
     /// Has an account fetched for a connection, which is told when that is done. `false` if there
     /// is nobody to do it.
     pub fn fetch_account(&self, account: String, client: Arc<ClientShared>) -> bool {
-        let order = Order::Fetch { account, client };
+        let done = move |fetched| {
+            if let Some(reactor) = client.server.reactor(client.reactor) {
+                reactor.send(Message::AccountFetched(client.token(), fetched));
+            }
+        };
+        self.fetch_account_then(account, Box::new(done))
+    }
+
+    /// Has an account fetched for somebody else. `false` if there is nobody to do it.
+    pub fn fetch_account_then(&self, account: String, done: Done) -> bool {
+        let order = Order::Fetch { account, done };
         self.desk().is_some_and(|orders| orders.send(order).is_ok())
     }
 

@@ -18,6 +18,7 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
@@ -164,6 +165,8 @@ pub struct Server {
     resolver: Mutex<Option<Resolver>>,
     /// The system account's claims are still to be fetched.
     bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
     /// Orders for the desk, in operator mode.
     desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
@@ -280,6 +283,7 @@ impl Server {
             inboxes: Mutex::new(Vec::new()),
             resolver: Mutex::new(resolver),
             bootstraps,
+            callout: Mutex::new(None),
             desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
@@ -392,6 +396,25 @@ impl Server {
         let operators = operators.unwrap_or_else(Operators::default);
         let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
         Ok(())
+    }
+
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
     }
 
     /// Orders for the desk, in operator mode.

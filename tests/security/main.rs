@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod authentication;
+mod callout;
 mod mappings;
 mod operator;
 mod permissions;
