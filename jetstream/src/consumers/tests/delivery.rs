@@ -511,3 +511,21 @@ fn limits_of_the_stream_bound_what_is_pending() {
     fixture.pull("r", "1");
     assert_eq!(fixture.take_sequences(), [901]);
 }
+
+#[test]
+fn message_that_is_gone_before_its_moment_leaves_no_deadline() {
+    let store = memory(stream(|config| config.max_msg_size = 100));
+    let mut fixture = Fixture::on(store, push(|config| config.rate_limit_bps = 800));
+    for _ in 0..3 {
+        fixture.publish("foo", &"x".repeat(90));
+    }
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.ack_again(1);
+    fixture.store.purge().expect("purged");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.purged(turn, None));
+    fixture.advance_millis(60_000);
+    assert_eq!(fixture.consumer.next_deadline(), None);
+    assert!(fixture.take_got().is_empty());
+}
