@@ -211,8 +211,8 @@ impl Client {
 
     /// There are as many connections as there may be: says so, and closes.
     pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
-        self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
+        self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
     }
 
@@ -420,9 +420,15 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        self.shared.error(format_args!("{error}"));
+        let too_large = matches!(error, ParseError::MaxPayload { .. });
+        if too_large {
+            self.shared.error(format_args!("{error}"));
+        }
         if let Some(text) = error.wire_error() {
             self.send_error(io, text);
+        }
+        if !too_large {
+            self.shared.error(format_args!("{error}"));
         }
         let reason = match error {
             ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
@@ -464,8 +470,8 @@ impl Client {
         let settings = server.settings();
         match kind {
             TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
-                self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
+                self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),
