@@ -17,6 +17,7 @@ pub mod message_trace;
 pub mod monitor;
 pub mod nkey;
 pub mod process;
+pub mod profile;
 pub mod reload;
 pub mod server;
 pub mod startup;

@@ -46,7 +46,7 @@ impl Drop for Running {
 
 impl Running {
     fn start(config: &str) -> Running {
-        let mut options = Options::default();
+        let mut options = Options { no_system_account: true, ..Options::default() };
         let file = Configuration(format!("listen: \"127.0.0.1:-1\"\n{config}\n"));
         options.load_file(&file, &UnverifiedClaims, "server.conf").expect("a configuration");
         options.set_baseline();

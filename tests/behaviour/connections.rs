@@ -77,7 +77,8 @@ fn a_thousand_connections_are_served_with_little_memory() {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
-    let server = Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10");
+    let server =
+        Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10\nno_system_account: true");
     let round = || {
         for _ in 0..200 {
             let mut client = server.connect();

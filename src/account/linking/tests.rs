@@ -30,7 +30,7 @@ fn options() -> Options {
     let mut b = AccountOptions::new("B");
     b.stream_imports = vec![stream("A", "s.1"), stream("A", "s.2")];
     b.service_imports = vec![service("A", "q.1", "one"), service("A", "q.2", "two")];
-    Options { accounts: vec![a, b], ..Options::with_defaults() }
+    Options { accounts: vec![a, b], no_system_account: true, ..Options::with_defaults() }
 }
 
 fn services(account: &Account) -> Vec<Arc<Subscription>> {
@@ -86,7 +86,7 @@ fn an_export_that_goes_takes_the_imports_with_it_and_one_that_comes_brings_them_
 
 #[test]
 fn accounts_come_and_go_with_the_configuration() {
-    let mut o = options();
+    let mut o = Options { no_system_account: false, ..options() };
     let accounts = Accounts::new(&o, 1).unwrap();
     o.accounts.remove(1);
     o.accounts.push(AccountOptions::new("C"));
