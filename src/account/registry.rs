@@ -139,10 +139,11 @@ impl Accounts {
         }
         let with_operators = !o.trusted_keys.is_empty() || !o.operators.is_empty();
         for account in self.all() {
-            if names.contains(account.name.as_str()) || with_operators {
+            if names.contains(account.name.as_str()) || account.trust().is_some() {
                 continue;
             }
-            let permanent = account.id == self.global.id
+            let permanent = with_operators
+                || account.id == self.global.id
                 || self.system.as_ref().is_some_and(|system| system.id == account.id);
             let nothing = Definition::default();
             account.set_definition(if permanent {
@@ -162,6 +163,10 @@ impl Accounts {
             self.link(account, &NoActivations);
         }
         for account in self.all() {
+            // What claims say is not for the configuration to change.
+            if account.trust().is_some() {
+                continue;
+            }
             changes.unlinked.extend(self.link(&account, &NoActivations).unlinked);
             changes.affected.push(account);
         }

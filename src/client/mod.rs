@@ -2,6 +2,7 @@
 //!
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
+mod changes;
 mod connect;
 mod login;
 mod opening;
@@ -14,8 +15,10 @@ pub use shared::{ClientShared, Details, Traits};
 
 use crate::account::imports::shadows;
 use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
+use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
+use crate::callout;
 use crate::closed::ClosedState;
 use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
@@ -44,6 +47,7 @@ const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
+const TIMER_EXPIRY: u8 = 5;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -73,6 +77,8 @@ enum Refused {
 struct PublishCheck {
     permissions: Arc<Permissions>,
     verdicts: Verdicts,
+    /// It is in an account whose authorization service only the server may ask.
+    beside_service: bool,
 }
 
 /// Verdicts on subjects published to that are kept (spec 03 §12.2).
@@ -99,8 +105,16 @@ pub struct Client {
     permissions: Option<Box<PublishCheck>>,
     /// The challenge in INFO, empty if there was none.
     nonce: Box<str>,
+    /// As whom it was let in, if it has to be known after the login.
+    user: Option<Arc<User>>,
+    /// Set while the account of its user is being fetched: nothing is read meanwhile.
+    fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// Tick at which the user's time is over.
+    expires_at: Option<u64>,
     /// User, password or nkey are those of the user without credentials or of a certificate, and
     /// were not presented.
     identity_filled_in: bool,
@@ -117,12 +131,15 @@ pub struct Client {
 
 impl PublishCheck {
     fn new(permissions: Arc<Permissions>) -> PublishCheck {
-        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED) }
+        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED), beside_service: false }
     }
 
     /// Whether the user may publish to that subject, by the lists or as an answer.
     fn allows(&mut self, shared: &ClientShared, subject: &[u8]) -> bool {
         let permissions = &self.permissions;
+        if self.beside_service && subject == callout::SUBJECT.as_bytes() {
+            return false;
+        }
         self.verdicts.get(subject, b"", || permissions.may_publish(subject))
             || (permissions.responses().is_some() && shared.takes_reply(subject))
     }
@@ -169,7 +186,11 @@ impl Client {
             memo: None,
             permissions: None,
             nonce: nonce.into(),
+            user: None,
+            fetching: None,
+            calling_out: None,
             checking: None,
+            expires_at: None,
             identity_filled_in: false,
             verified: None,
             mappings: None,
@@ -204,6 +225,11 @@ impl Client {
                 info.connect_urls.clear();
             });
         }
+    }
+
+    /// Whether a login is being decided elsewhere.
+    fn is_waiting(&self) -> bool {
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.
@@ -290,7 +316,7 @@ impl Client {
                     self.parse_error(io, &error, trace);
                 }
             }
-            if io.is_closing() || self.checking.is_some() {
+            if io.is_closing() || self.is_waiting() {
                 break;
             }
         }
@@ -442,7 +468,7 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
+            TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
                 self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
                 self.close(io, ClosedState::AuthenticationTimeout);
@@ -450,6 +476,7 @@ impl Client {
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
+            TIMER_EXPIRY => self.expiry_timer(io),
             _ => {}
         }
     }
@@ -777,13 +804,13 @@ impl Client {
         let memo =
             self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
-            Some(memo) => Some(memo),
+            Some(memo) => Ok(memo),
             None => fanout
                 .matches(&self.account, p.subject)
                 .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
-            Some(memo) => fanout.deliver_to(
+            Ok(memo) => fanout.deliver_to(
                 io.stager,
                 &self.account,
                 &memo.matched,
@@ -791,11 +818,12 @@ impl Client {
                 &message,
                 &mut share,
             ),
-            None => {
-                fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share)
+            Err(hash) => {
+                let account = &self.account;
+                fanout.deliver_uncached(io.stager, account, *hash, &origin, &message, &mut share)
             }
         };
-        self.memo = memo;
+        self.memo = memo.ok();
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }

@@ -163,7 +163,7 @@ impl Fanout {
                 self.serve_client(stager, importer, parent, client, origin, &message, share)
             }
             Destination::Internal(endpoint) => {
-                self.serve_internal(stager, parent, endpoint, origin, &message, share)
+                endpoint.serve(stager, parent, origin, &message, share)
             }
             Destination::Link(_)
             | Destination::Shadow(_)

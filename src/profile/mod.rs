@@ -40,11 +40,22 @@ impl CpuProfile {
     /// # Errors
     /// When the samples cannot be made sense of.
     pub fn finish(self) -> Result<Vec<u8>, String> {
-        let report = self.guard.report().build().map_err(|e| e.to_string())?;
+        let report = self.guard.report().frames_post_processor(without_sampler).build();
+        let report = report.map_err(|e| e.to_string())?;
         drop(self.guard);
         let profile = report.pprof().map_err(|e| e.to_string())?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         let written = encoder.write_all(&profile.encode_to_vec());
         written.and_then(|()| encoder.finish()).map_err(|e| e.to_string())
+    }
+}
+
+/// Leaves out what took the sample: the innermost frames.
+fn without_sampler(frames: &mut pprof::Frames) {
+    let sampler = |symbols: &Vec<pprof::Symbol>| {
+        symbols.iter().any(|symbol| symbol.name().contains("pprof::backtrace"))
+    };
+    if let Some(last) = frames.frames.iter().rposition(sampler) {
+        frames.frames.drain(..=last);
     }
 }

@@ -18,17 +18,21 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
-use crate::internal::Inbox;
+use crate::internal::{Inbox, Mail};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
 use crate::monitor::histogram::{Histogram, Snapshot};
 use crate::monitor::metrics::FIRST_NANOS;
 use crate::monitor::service::{self as monitoring, MonitorError};
+use crate::operator::Operators;
+use crate::operator::desk::{self, Applier, Order};
+use crate::operator::resolver::Resolver;
 use crate::process::banner;
 use crate::profile;
 use crate::subscription::Subscription;
@@ -160,6 +164,14 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Inboxes of the server's own parts, closed at shutdown.
     inboxes: Mutex<Vec<Arc<Inbox>>>,
+    /// Where claims of accounts come from, until the desk takes it over.
+    resolver: Mutex<Option<Resolver>>,
+    /// The system account's claims are still to be fetched.
+    bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
+    /// Orders for the desk, in operator mode.
+    desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
     ticks_from: OnceLock<Instant>,
     /// Actual address of the client listener.
@@ -202,6 +214,24 @@ impl Server {
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
+        let mut resolver = None;
+        let mut bootstraps = false;
+        if let Some(operators) = authenticator.operators() {
+            let now = jiff::Timestamp::now().as_second();
+            resolver = Resolver::open(&options, now).map_err(StartError::Accounts)?;
+            if let Some(resolver) = &mut resolver {
+                let applier = Applier {
+                    accounts: &accounts,
+                    operators,
+                    log: &log,
+                    cluster: &options.cluster.name,
+                    now,
+                };
+                let single = options.operators.len() == 1;
+                bootstraps = desk::prepare_system_account(&applier, resolver, single)
+                    .map_err(StartError::Accounts)?;
+            }
+        }
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -256,6 +286,10 @@ impl Server {
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
             inboxes: Mutex::new(Vec::new()),
+            resolver: Mutex::new(resolver),
+            bootstraps,
+            callout: Mutex::new(None),
+            desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
@@ -345,6 +379,7 @@ impl Server {
         }
         self.hash_pool.start()?;
         self.start_expiry()?;
+        self.start_desk()?;
         let slots = Arc::new(Slots::default());
         let _ = self.ticks_from.set(Instant::now());
         let mut reactors = Vec::new();
@@ -377,6 +412,39 @@ impl Server {
         }
         self.log.noticef(format_args!("{}", banner::READY));
         Ok(())
+    }
+
+    /// Starts the thread that deals with the claims of accounts, in operator mode.
+    fn start_desk(self: &Arc<Server>) -> io::Result<()> {
+        let Some(resolver) = self.resolver.lock().take() else { return Ok(()) };
+        let operators = self.authenticator().operators().cloned();
+        let operators = operators.unwrap_or_else(Operators::default);
+        let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
+        Ok(())
+    }
+
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
+    }
+
+    /// Orders for the desk, in operator mode.
+    pub fn desk(&self) -> Option<&Arc<Mail<Order>>> {
+        self.desk.get()
     }
 
     /// Starts the thread that forgets answers of services which do not come.
@@ -559,6 +627,16 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Random letters and digits, not fit for secrets.
+    pub fn random_text(&self, length: usize) -> String {
+        let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let digit = || {
+            let at = usize::try_from(self.random_below(digits.len() as u64)).unwrap_or(0);
+            digits.get(at).copied().map_or('0', char::from)
+        };
+        std::iter::repeat_with(digit).take(length).collect()
     }
 
     /// A challenge for a connection to sign. Without randomness from the system it is empty, which

@@ -51,6 +51,8 @@ pub(crate) enum Order {
     Disconnected(Box<Ended>),
     /// A client was refused.
     AuthError(Box<Ended>),
+    /// A client was refused, which its account hears.
+    AccountAuthError(Box<Ended>, Arc<Account>),
     /// An account's connections have changed.
     Connections(Box<AccountStat>),
     /// Send the server's statistics.
@@ -186,6 +188,15 @@ impl System {
         if self.is_heard(&events::auth_error_subject(&server.info().server_id)) {
             let ended = Ended::now(client, account, reason, SystemTime::now());
             self.leave(Order::AuthError(Box::new(ended)));
+        }
+    }
+
+    /// A client was refused for that reason: its account hears of it.
+    pub fn refused_in_account(&self, client: &ClientShared, account: &Arc<Account>, reason: &str) {
+        if account.sublist.has_interest(events::ACCOUNT_AUTH_ERROR_SUBJECT.as_bytes()) {
+            let state = ClosedState::AuthenticationViolation;
+            let ended = Ended::now(client, account, state, SystemTime::now()).because(reason);
+            self.leave(Order::AccountAuthError(Box::new(ended), account.clone()));
         }
     }
 

@@ -2,8 +2,9 @@
 //! answers in the order of the requests, statistics when they are due.
 
 use super::events::{
-    ConnectEvent, ConnectionsEvent, DisconnectEvent, ServerInfo, accounts_in_use,
-    auth_error_subject, connect_subject, connections_subjects, disconnect_subject, server_subject,
+    ACCOUNT_AUTH_ERROR_SUBJECT, ConnectEvent, ConnectionsEvent, DisconnectEvent, ServerInfo,
+    accounts_in_use, auth_error_subject, connect_subject, connections_subjects, disconnect_subject,
+    server_subject,
 };
 use super::services;
 use super::stats::Schedule;
@@ -133,6 +134,15 @@ impl Speaker<'_> {
                 let subject = auth_error_subject(&self.server().info().server_id);
                 let event = DisconnectEvent::refused(self.next_id(), self.stamp(), *ended);
                 self.event(&subject, &event);
+            }
+            Order::AccountAuthError(ended, account) => {
+                let event = DisconnectEvent::refused(self.next_id(), self.stamp(), *ended);
+                // Plain structures in memory always serialise.
+                let body = json::to_vec(&event).unwrap_or_default();
+                let subject = ACCOUNT_AUTH_ERROR_SUBJECT.as_bytes();
+                let message = Outgoing { subject, reply: b"", header: b"", body: &body };
+                let origin = self.system.client().origin();
+                self.context.publisher.publish_in(&account, &origin, &message);
             }
             Order::Connections(stat) => {
                 if !self.leaving {

@@ -5,7 +5,9 @@ mod support;
 
 mod accounts;
 mod authentication;
+mod callout;
 mod mappings;
+mod operator;
 mod permissions;
 mod sharing;
 
