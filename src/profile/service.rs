@@ -148,7 +148,6 @@ fn answer(request: &Request, closing: &AtomicBool) -> Response {
 
 fn profile(seconds: &str, closing: &AtomicBool) -> Response {
     let seconds = seconds.parse().ok().filter(|s| *s > 0).unwrap_or(DEFAULT_SECONDS);
-    let end = Instant::now() + Duration::from_secs(seconds.min(MAX_SECONDS));
     let failed = |text: String| {
         Response::error(
             Status::InternalServerError,
@@ -159,6 +158,8 @@ fn profile(seconds: &str, closing: &AtomicBool) -> Response {
         Ok(profile) => profile,
         Err(text) => return failed(text),
     };
+    // Beginning may take a while: symbols are read.
+    let end = Instant::now() + Duration::from_secs(seconds.min(MAX_SECONDS));
     while Instant::now() < end && !closing.load(Ordering::Relaxed) {
         std::thread::sleep(TICK.min(end.saturating_duration_since(Instant::now())));
     }

@@ -100,7 +100,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
 
 #[test]
 fn nothing_is_done_behind_what_closes_the_connection() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     for last in ["PUB foo\r\n", "-ERR 'bye'\r\n", "CONNECT {]\r\n", "SUB a 1\r\nCONNECT {]\r\n"] {
         let mut client = server.connect();
         client.send(format!("{last}SUB foo 1\r\nSUB bar 2\r\nPING\r\n"));
