@@ -19,6 +19,7 @@ pub mod monitor;
 pub mod nkey;
 pub mod operator;
 pub mod process;
+pub mod profile;
 pub mod reload;
 pub mod server;
 pub mod startup;

@@ -309,7 +309,12 @@ impl Client {
                 }
                 Ok(Some(op)) => self.operation(fanout, &mut own, io, op, trace),
                 Ok(None) => break,
-                Err(error) => self.parse_error(io, &error, trace),
+                Err(error) => {
+                    if let ParseError::MaxPayload { is_hpub: true, .. } = &error {
+                        self.trace_oversized(fanout, io, bytes, &error);
+                    }
+                    self.parse_error(io, &error, trace);
+                }
             }
             if io.is_closing() || self.is_waiting() {
                 break;

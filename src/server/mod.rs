@@ -34,6 +34,7 @@ use crate::operator::Operators;
 use crate::operator::desk::{self, Applier, Order};
 use crate::operator::resolver::Resolver;
 use crate::process::banner;
+use crate::profile;
 use crate::subscription::Subscription;
 use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
@@ -126,6 +127,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// The profiling port, once it is served.
+    profiling: OnceLock<profile::service::Port>,
     /// What monitoring keeps.
     pub monitor: Monitor,
     /// When the server was made.
@@ -250,19 +253,21 @@ impl Server {
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
+        let start = SystemTime::now();
         Ok(Arc::new(Server {
             log,
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
             monitor: Monitor::default(),
-            start: SystemTime::now(),
+            profiling: OnceLock::new(),
+            start,
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
-            configured: RwLock::new(SystemTime::now()),
+            configured: RwLock::new(start),
             reloading: Mutex::new(()),
             launch: OnceLock::new(),
             system: OnceLock::new(),
@@ -317,7 +322,27 @@ impl Server {
         started
     }
 
+    /// Serves the profiling port, if one is configured; the first thing a server does.
+    ///
+    /// # Errors
+    /// The text of the failure.
+    pub fn start_profiling(self: &Arc<Server>) -> Result<(), String> {
+        if let Some((port, thread)) = profile::service::start(self)? {
+            self.threads.lock().push(thread);
+            let _ = self.profiling.set(port);
+        }
+        Ok(())
+    }
+
+    /// Where profiles are served, if they are.
+    pub fn profiling_address(&self) -> Option<SocketAddr> {
+        self.profiling.get().map(|port| port.address)
+    }
+
     fn close_monitoring(&self) {
+        if let Some(port) = self.profiling.get() {
+            port.close();
+        }
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }

@@ -46,7 +46,7 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
 /// Something that has happened.
 pub(crate) enum Order {
     /// A client was let in.
-    Connected(ClientInfo),
+    Connected(Box<ClientInfo>),
     /// A client connection ended.
     Disconnected(Box<Ended>),
     /// A client was refused.
@@ -59,8 +59,20 @@ pub(crate) enum Order {
     Statsz,
     /// Clients are being sent away.
     LameDuck,
+    /// A profile is done.
+    Profiled(Box<Profiled>),
     /// Announce the end; the sender is dropped when that is done.
     Shutdown(mpsc::Sender<()>),
+}
+
+/// What came of a request for a profile.
+pub(crate) struct Profiled {
+    /// Where the answer goes.
+    pub reply: Vec<u8>,
+    /// The header of the request.
+    pub header: Vec<u8>,
+    /// The profile, or the text of what went wrong.
+    pub outcome: Result<Vec<u8>, String>,
 }
 
 /// The system account as the other threads see it.
@@ -153,7 +165,7 @@ impl System {
     /// A client was let in, or looked at anew by a reload.
     pub fn connected(&self, client: &ClientShared, account: &Account) {
         if self.is_heard(&events::connect_subject(&account.name)) {
-            self.leave(Order::Connected(ClientInfo::of(client, account)));
+            self.leave(Order::Connected(Box::new(ClientInfo::of(client, account))));
         }
     }
 

@@ -153,7 +153,7 @@ fn users_beside_a_system_account_need_their_credentials() {
 
 #[test]
 fn monitoring_tells_accounts_apart() {
-    let server = Server::start(&format!("http: \"127.0.0.1:-1\"\n{TWO}"));
+    let server = Server::start(&format!("http: \"127.0.0.1:-1\"\nno_system_account: true\n{TWO}"));
     let (mut a, mut b) = (accepted(&server, A), accepted(&server, B));
     for wire in [&mut a, &mut b] {
         wire.send("SUB foo.* 1\r\nSUB foo.bar 2\r\nSUB foo.foo 3\r\n");
