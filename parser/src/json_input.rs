@@ -606,6 +606,7 @@ mod tests {
             (2, Value::Integer(-1)),
             (0, text("ann")),
             (1, Value::Bool(true)),
+            (4, Value::Texts(vec!["a".to_owned(), String::new()])),
         ];
         assert_eq!(decoded(json), (Ok(()), values));
         assert_eq!(decoded("null"), (Ok(()), vec![]));
@@ -686,11 +687,16 @@ mod tests {
                 r#"{"import":{"allow":5}}"#,
                 "number into Go struct field SubjectPermission.import.allow of type []string",
             ),
-            (r#"{"urls":[1]}"#, "number into Go struct field ClientOpts.urls of type string"),
         ] {
             let error = format!("json: cannot unmarshal {error}");
             assert_eq!(decoded(json), (Err(error), vec![]), "{json}");
         }
+        // The elements that are strings are taken.
+        let (result, values) = decoded(r#"{"urls":[1,"a"]}"#);
+        let error =
+            "json: cannot unmarshal number into Go struct field ClientOpts.urls of type string";
+        assert_eq!(result, Err(error.to_owned()));
+        assert_eq!(values, [(4, Value::Texts(vec!["a".to_owned()]))]);
         let (result, values) = decoded(r#"{"user":1,"verbose":2,"protocol":3}"#);
         assert!(result.unwrap_err().contains("ClientOpts.user"));
         assert_eq!(values, [(2, Value::Integer(3))]);

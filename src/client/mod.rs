@@ -793,13 +793,13 @@ impl Client {
         let memo =
             self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
-            Some(memo) => Some(memo),
+            Some(memo) => Ok(memo),
             None => fanout
                 .matches(&self.account, p.subject)
                 .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
-            Some(memo) => fanout.deliver_to(
+            Ok(memo) => fanout.deliver_to(
                 io.stager,
                 &self.account,
                 &memo.matched,
@@ -807,11 +807,12 @@ impl Client {
                 &message,
                 &mut share,
             ),
-            None => {
-                fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share)
+            Err(hash) => {
+                let account = &self.account;
+                fanout.deliver_uncached(io.stager, account, *hash, &origin, &message, &mut share)
             }
         };
-        self.memo = memo;
+        self.memo = memo.ok();
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }

@@ -122,8 +122,7 @@ impl Client {
             ..Origin::client(self.shared.cid, self.options.echo)
         };
         let mut share = || owned.payload_crlf.clone();
-        let delivered =
-            fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share);
+        let delivered = fanout.deliver(io.stager, &self.account, &origin, &message, &mut share);
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }

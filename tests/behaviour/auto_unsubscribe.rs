@@ -33,6 +33,20 @@ fn at_most_max_messages_are_delivered() {
 }
 
 #[test]
+fn a_subscription_ends_with_its_last_message_or_an_unsub() {
+    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nUNSUB 1 1\r\nPUB foo bar 2\r\nok\r\n");
+    client.expect("MSG foo 1 bar 2\r\nok\r\n");
+    client.expect_nothing();
+    assert_eq!(server.monitor("/subsz")["num_subscriptions"], 0);
+    client.send("SUB foo 1\r\nUNSUB 1 1\r\nUNSUB 1\r\n");
+    client.expect_nothing();
+    let subs = server.monitor("/subsz");
+    assert_eq!((&subs["num_subscriptions"], &subs["num_inserts"]), (&0.into(), &2.into()));
+}
+
+#[test]
 fn messages_from_another_connection_count_the_same() {
     let server = Server::start("");
     let mut sub = server.client("");

@@ -320,6 +320,7 @@ impl Consumer {
             return;
         }
         if let Some(pacing) = &mut self.pacing {
+            pacing.let_go();
             pacing.caught_up(self.progress.next_stream);
             self.drop_idle_pacing();
         }

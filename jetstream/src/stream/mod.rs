@@ -2,7 +2,8 @@
 //!
 //! A [`Stream`] owns its store and everything that decides what goes into it. It opens nothing and
 //! asks nobody. Its driver
-//! 1. makes it over a store, with [`Stream::new`], then calls [`Stream::start`];
+//! 1. makes it over a store, with [`Stream::new`], then calls [`Stream::start`], and if
+//!    [`Stream::unfinished_batch`] names a batch, [`Stream::recover_batch`];
 //! 2. hands in messages with [`Stream::publish`], what its mirror and sources send with
 //!    [`Stream::received`], and what clients ask of it with the methods named after that;
 //! 3. calls [`Stream::tick`] once [`Stream::next_deadline`] has passed;
@@ -140,11 +141,10 @@ impl Stream {
         }
     }
 
-    /// Starts work: completes a batch the server stopped in, remembers the ids of recent messages,
-    /// and sets up mirror and sources. A replicated stream does so when it becomes leader.
+    /// Starts work: remembers the ids of recent messages, and sets up mirror and sources. A
+    /// replicated stream does so when it becomes leader.
     pub fn start(&mut self, now: Timestamp) {
         self.recover_ids(now);
-        self.recover_batches(now);
         self.start_sourcing(now);
         self.settle(now);
     }
