@@ -47,7 +47,7 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
 /// Something that has happened.
 pub(crate) enum Order {
     /// A client was let in.
-    Connected(ClientInfo),
+    Connected(Box<ClientInfo>),
     /// A client connection ended.
     Disconnected(Box<Ended>),
     /// A client was refused.
@@ -154,7 +154,7 @@ impl System {
     /// A client was let in, or looked at anew by a reload.
     pub fn connected(&self, client: &ClientShared, account: &Account) {
         if self.is_heard(&events::connect_subject(&account.name)) {
-            self.leave(Order::Connected(ClientInfo::of(client, account)));
+            self.leave(Order::Connected(Box::new(ClientInfo::of(client, account))));
         }
     }
 

@@ -476,9 +476,9 @@ pub(super) fn serve(speaker: &mut Speaker<'_>, message: &Received<'_>) {
     let request = Request { message, server: speaker.server().clone() };
     match service {
         Service::OtherServers => {}
-        Service::Statsz => return serve_statsz(speaker, &request),
-        Service::AccountConns => return serve_conns(speaker, &request),
-        Service::Nsubs => return serve_nsubs(speaker, &request),
+        Service::Statsz => serve_statsz(speaker, &request),
+        Service::AccountConns => serve_conns(speaker, &request),
+        Service::Nsubs => serve_nsubs(speaker, &request),
         _ if message.reply.is_empty() => {}
         Service::Idz => {
             let info = request.server.info();

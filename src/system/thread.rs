@@ -106,7 +106,7 @@ impl Speaker<'_> {
         match order {
             Order::Connected(client) => {
                 let subject = connect_subject(&client.acc);
-                let event = ConnectEvent::new(self.next_id(), self.stamp(), client);
+                let event = ConnectEvent::new(self.next_id(), self.stamp(), *client);
                 self.event(&subject, &event);
             }
             Order::Disconnected(ended) => {
