@@ -405,7 +405,10 @@ fn unexpected(json: &[u8], at: usize, context: &str) -> JsonError {
 /// followed.
 fn unexpected_inside(json: &[u8], at: usize, context: &str) -> JsonError {
     match json.get(at) {
-        None => JsonError(format!("invalid character ' ' {context}")),
+        None => {
+            let text = format!("invalid character ' ' {context}");
+            JsonError { text, at: Some(at + 1), cut: true }
+        }
         Some(_) => unexpected(json, at, context),
     }
 }

@@ -18,7 +18,6 @@ use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
-use crate::callout;
 use crate::closed::ClosedState;
 use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
@@ -77,8 +76,6 @@ enum Refused {
 struct PublishCheck {
     permissions: Arc<Permissions>,
     verdicts: Verdicts,
-    /// It is in an account whose authorization service only the server may ask.
-    beside_service: bool,
 }
 
 /// Verdicts on subjects published to that are kept (spec 03 §12.2).
@@ -131,15 +128,12 @@ pub struct Client {
 
 impl PublishCheck {
     fn new(permissions: Arc<Permissions>) -> PublishCheck {
-        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED), beside_service: false }
+        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED) }
     }
 
     /// Whether the user may publish to that subject, by the lists or as an answer.
     fn allows(&mut self, shared: &ClientShared, subject: &[u8]) -> bool {
         let permissions = &self.permissions;
-        if self.beside_service && subject == callout::SUBJECT.as_bytes() {
-            return false;
-        }
         self.verdicts.get(subject, b"", || permissions.may_publish(subject))
             || (permissions.responses().is_some() && shared.takes_reply(subject))
     }
