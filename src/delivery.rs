@@ -9,6 +9,7 @@ mod imports;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
+use crate::message_trace::{Tracer, Undelivered};
 use crate::subscription::{Destination, Subscription};
 use ::sublist::{Matches, SubjectHash, Subscription as _};
 use bytes::Bytes;
@@ -48,6 +49,16 @@ pub enum Kind {
     Leaf,
 }
 
+impl Kind {
+    /// Whether it has a socket, from which reading can pause.
+    pub fn is_connection(self) -> bool {
+        match self {
+            Kind::Client | Kind::Router | Kind::Gateway | Kind::Leaf => true,
+            Kind::System | Kind::JetStream | Kind::Account => false,
+        }
+    }
+}
+
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -64,7 +75,7 @@ pub struct Origin<'a> {
     /// The queue groups chosen by the server that sent it; only for links.
     pub queues: &'a [&'a [u8]],
     /// The client that sent it, if it was one: services of other accounts are told about it.
-    pub client: Option<&'a ClientShared>,
+    pub client: Option<&'a Arc<ClientShared>>,
 }
 
 impl Origin<'_> {
@@ -114,18 +125,6 @@ impl Message<'_> {
 
 /// Gives a refcounted slice of a message's payload and line end, so that it need not be copied.
 pub type Share<'a> = &'a mut dyn FnMut() -> Bytes;
-
-/// A part of this server that subscribes: a system service, a service import, a stream. What
-/// matches is handed over; the receiver queues it for its own thread.
-pub trait Internal: Send + Sync {
-    /// Takes a message. `false` if it was not taken (another queue member is tried).
-    fn deliver(
-        &self,
-        subscription: &Arc<Subscription>,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-    ) -> bool;
-}
 
 /// A connection to another server. It gets every message at most once, whatever the number of its
 /// subscriptions that match, with the queue groups chosen for it.
@@ -209,6 +208,8 @@ pub struct Fanout {
     pub drop_when_gated: bool,
     /// Trace what is delivered; set for each read batch.
     pub trace: bool,
+    /// The trace of the message being delivered, if it is traced.
+    pub tracer: Option<Box<Tracer>>,
     /// Delivered by this thread since it was last taken.
     pub traffic: TrafficBatch,
 }
@@ -225,6 +226,7 @@ impl Fanout {
             hops: Vec::new(),
             drop_when_gated,
             trace: false,
+            tracer: None,
             traffic: TrafficBatch::default(),
         }
     }
@@ -351,8 +353,8 @@ impl Fanout {
                         &mut *share,
                     );
                 }
-                Destination::Internal(sink) => {
-                    any |= !sub.is_closed() && sink.deliver(sub, origin, message);
+                Destination::Internal(endpoint) => {
+                    any |= endpoint.serve(stager, sub, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -424,8 +426,8 @@ impl Fanout {
                         return true;
                     }
                 }
-                Destination::Internal(sink) => {
-                    if !sub.is_closed() && sink.deliver(sub, origin, message) {
+                Destination::Internal(endpoint) => {
+                    if endpoint.serve(stager, sub, origin, message, &mut *share) {
                         return true;
                     }
                 }
@@ -487,6 +489,9 @@ impl Fanout {
         message: &Message<'_>,
         share: Share<'_>,
     ) -> bool {
+        if self.tracer.is_some() {
+            return self.serve_client_traced(stager, account, sub, client, origin, message, share);
+        }
         if sub.is_closed() || (!origin.echo && client.cid == origin.id) {
             return false;
         }
@@ -575,6 +580,42 @@ impl Fanout {
             self.end_subscription(account, sub, client);
         }
         true
+    }
+
+    /// The same for a message that is traced: notes what comes of it, and stages nothing if it is
+    /// only traced.
+    #[allow(clippy::too_many_arguments)] // Those of the function it stands for.
+    #[cold]
+    fn serve_client_traced(
+        &mut self,
+        stager: &mut Stager,
+        account: &Account,
+        sub: &Arc<Subscription>,
+        client: &Arc<ClientShared>,
+        origin: &Origin<'_>,
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> bool {
+        let Some(mut tracer) = self.tracer.take() else { return false };
+        let queue = sub.queue().unwrap_or_default();
+        let undelivered = if !origin.echo && client.cid == origin.id {
+            Some(Undelivered::NoEcho)
+        } else if client.traits().holds_denied() && !client.passes_screen(message.subject, queue) {
+            Some(Undelivered::Denied)
+        } else if sub.is_closed() {
+            Some(Undelivered::Closed)
+        } else if tracer.only {
+            None
+        } else if self.serve_client(stager, account, sub, client, origin, message, share) {
+            client.egress.is_closed().then_some(Undelivered::ClientClosed)
+        } else if self.drop_when_gated && client.egress.is_gated() {
+            Some(Undelivered::Slow)
+        } else {
+            Some(Undelivered::AutoUnsubscribe)
+        };
+        tracer.reached(client, account, sub, undelivered);
+        self.tracer = Some(tracer);
+        undelivered.is_none()
     }
 
     /// Removes a subscription that has had all its messages.

@@ -1,6 +1,6 @@
 //! The INFO line (spec 01 §3): what the server tells a connection of itself.
 
-use crate::json_input::{self, INT, JsonError, Kind};
+use parser::json_input::{self, INT, JsonError, Kind};
 use serde::Serialize;
 
 /// The version announced to clients, peers and monitoring: client libraries compare it.

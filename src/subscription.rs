@@ -2,7 +2,8 @@
 
 use crate::account::{Account, Responses, ServiceImport, StreamImport};
 use crate::client::ClientShared;
-use crate::delivery::{Internal, Link};
+use crate::delivery::Link;
+use crate::internal::Endpoint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -11,7 +12,7 @@ pub enum Destination {
     /// An application's connection.
     Client(Arc<ClientShared>),
     /// A part of this server.
-    Internal(Arc<dyn Internal>),
+    Internal(Endpoint),
     /// A connection to another server: a route, gateway or leafnode.
     Link(Arc<dyn Link>),
     /// A subscription in another account, which imports a stream of this one.
@@ -101,6 +102,11 @@ impl Subscription {
     /// Counts one delivery; returns the count with it.
     pub fn count(&self) -> i64 {
         self.delivered.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts deliveries that were made before.
+    pub fn count_many(&self, messages: i64) {
+        self.delivered.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Ends the subscription: nothing is delivered any more. Tells whether this call did it.

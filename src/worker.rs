@@ -1,18 +1,19 @@
 //! What runs on a reactor: the connections of all kinds, and the thread's delivery context.
 
 use crate::account::TrafficBatch;
+use crate::callout::Outcome;
 use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
 use crate::logging::{ConnectionKind, ConnectionLabel};
-use crate::server::{CLIENT_LISTENER, Server};
+use crate::server::{CLIENT_LISTENER, Reloaded, Server};
 use eventloop::{
     Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Recovery, Service, Stall,
     Taken, TcpStream, Token,
 };
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Input of at least this size is timed.
@@ -28,6 +29,20 @@ pub enum Message {
     Close(Token, ClosedState),
     /// Whether the password of a connection matches its hash.
     PasswordChecked(Token, bool),
+    /// Close a connection that is beyond the limit.
+    Refuse(Token),
+    /// The options have changed; the other end is dropped when all connections were looked at.
+    Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account that a connection waits for is there, or the reason why it is not.
+    AccountFetched(Token, Result<(), String>),
+    /// What the authorization service has decided about a connection.
+    CalloutAnswered(Token, Box<Outcome>),
+    /// Close a connection after telling it why.
+    Expel(Token, ClosedState, &'static str),
+    /// The account of a connection has changed.
+    AccountChanged(Token),
+    /// Tell a client that it should go elsewhere.
+    TellLameDuck(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -214,6 +229,39 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::TellLameDuck(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.lame_duck(io),
+            }),
+            Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.refuse_over_limit(io),
+            }),
+            Message::Reloaded(reloaded, done) => {
+                let drop_when_gated = self.server.settings().drop_when_gated;
+                self.fanout.drop_when_gated = drop_when_gated;
+                self.holds_producers = !drop_when_gated;
+                core.for_each(self, |_, conn, io| match conn {
+                    Connection::Client(c) => c.reloaded(io, &reloaded),
+                });
+                drop(done);
+            }
+            Message::AccountFetched(token, fetched) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.account_fetched(io, fetched),
+                });
+            }
+            Message::CalloutAnswered(token, outcome) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.callout_answered(io, *outcome),
+                });
+            }
+            Message::Expel(token, reason, text) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.expel(io, reason, text),
+                });
+            }
+            Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.account_changed(io),
+            }),
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {
@@ -230,7 +278,9 @@ impl Service for Worker {
         }
     }
 
-    fn pass_ended(&mut self) {
+    fn pass_ended(&mut self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.server.note_pass(self.index, nanos);
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
         self.server.stats.client_traffic.add(&t);

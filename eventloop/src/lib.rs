@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod egress;
+mod intake;
 mod mailbox;
 mod pool;
 mod reactor;
@@ -18,6 +19,7 @@ pub use egress::{
     Chunk, DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Recovery,
     Staged, WriteMode,
 };
+pub use intake::{Intake, Parcel, Waiter};
 pub use mailbox::{Mailbox, Note, Sender};
 pub use mio::net::{TcpListener, TcpStream};
 pub use pool::{BLOCK_BYTES, Block, Pool};

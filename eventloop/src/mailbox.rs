@@ -17,6 +17,8 @@ pub enum Note {
     Flush(Token),
     /// The destination that held this connection's reads back has drained (or is gone).
     Resume(Token),
+    /// An application queue that held this connection's reads back has room (or is gone).
+    Room(Token),
     /// A write would block: the write deadline has to be watched.
     Blocked(Token),
     /// A batch that was kept past its write deadline is written.

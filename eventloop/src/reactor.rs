@@ -8,13 +8,16 @@
 //! [`HOLD_ABOVE_BYTES`](crate::HOLD_ABOVE_BYTES) pending, the connection whose bytes caused it is
 //! *held*: not read until the destination has drained, for [`HOLD_TICKS`] at most. A destination
 //! that drains too slowly for that is not waited for again (its own limits deal with it), so that
-//! one slow reader cannot throttle a publisher.
+//! one slow reader cannot throttle a publisher. A queue of this process ([`Intake`](crate::Intake))
+//! that is full is waited for without such a limit: all connections that staged something for queues
+//! since the last hand-over are held until it has room.
 
 use crate::Token;
 use crate::egress::{
     DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Recovery,
     WriteMode,
 };
+use crate::intake::Waiter;
 use crate::mailbox::{Mailbox, Note, Sender};
 use crate::pool::{BLOCK_BYTES, Block};
 use crate::stage::{STAGING_BUDGET_BYTES, Stager};
@@ -211,8 +214,9 @@ pub trait Service: Sized {
     fn closed(&mut self, conn: Self::Conn, io: &mut Io<'_>, cause: Cause);
     /// A message arrived.
     fn message(&mut self, core: &mut Core<Self>, message: Self::Message);
-    /// A pass of the loop ended: time to publish counters.
-    fn pass_ended(&mut self);
+    /// A pass of the loop ended, which took that long from the end of its wait: time to publish
+    /// counters.
+    fn pass_ended(&mut self, took: Duration);
 }
 
 /// How a connection was held back for destinations that were nearly full.
@@ -224,7 +228,10 @@ pub struct Stall {
     pub timed_out: Option<Duration>,
 }
 
+#[derive(Default)]
 struct Held {
+    /// Queues of this process waited for that have no room yet.
+    rooms: usize,
     /// Since when, if a destination was nearly full.
     stalled: Option<Instant>,
     /// Destinations waited for that have not answered yet.
@@ -356,7 +363,7 @@ impl Io<'_> {
             return true;
         }
         self.hand_over_now();
-        self.hand_over.heavy.is_empty()
+        self.hand_over.heavy.is_empty() && !self.stager.has_full_intakes()
     }
 
     /// Hands over what is staged so far, unless it is for this connection alone: what is staged
@@ -398,6 +405,8 @@ pub struct Core<S: Service> {
     started: Instant,
     now: u64,
     ready: Vec<Token>,
+    /// Connections that staged something for queues of this process since the last hand-over.
+    fillers: Vec<Token>,
     listeners: Vec<Option<Listener>>,
     stop: bool,
     stop_when_drained: bool,
@@ -614,6 +623,9 @@ impl<S: Service> Core<S> {
         let (close, arm, log) =
             (io.close, std::mem::take(&mut io.arm), std::mem::take(&mut io.hand_over));
         let (tls, pause) = (io.start_tls.take(), io.pause);
+        if self.stager.take_touched_intake() {
+            self.fillers.push(token);
+        }
         for (kind, tick) in arm {
             self.arm(token, kind, tick);
         }
@@ -628,6 +640,9 @@ impl<S: Service> Core<S> {
             self.begin_close(service, token, Cause::Requested, flush);
         } else if !log.heavy.is_empty() {
             self.hold(service, token, log);
+        }
+        if self.stager.has_full_intakes() {
+            self.hold_fillers();
         }
         Some(result)
     }
@@ -649,7 +664,8 @@ impl<S: Service> Core<S> {
         }
         let (mailbox, until) = (self.mailbox.clone(), self.now + HOLD_TICKS);
         let Some(entry) = self.entry(token) else { return };
-        let mut held = Held { stalled: None, outstanding: 0, until, destinations: SmallVec::new() };
+        let rooms = entry.held.as_ref().map_or(0, |held| held.rooms);
+        let mut held = Held { rooms, until, ..Held::default() };
         for (egress, bytes, gated) in log.heavy {
             // A connection cannot wait for itself: it may be what has to be read to go on.
             if Arc::ptr_eq(&egress, &entry.egress) {
@@ -667,9 +683,57 @@ impl<S: Service> Core<S> {
                 held.destinations.push((egress, bytes));
             }
         }
-        if held.outstanding > 0 {
+        let wait = held.outstanding > 0;
+        if wait || rooms > 0 {
             entry.held = Some(Box::new(held));
+        }
+        if wait {
             self.arm(token, KIND_HOLD, until);
+        }
+    }
+
+    /// Stops reading the connections that filled queues of this process, until those have room.
+    #[cold]
+    fn hold_fillers(&mut self) {
+        let full = self.stager.take_full_intakes();
+        for token in std::mem::take(&mut self.fillers) {
+            let mailbox = &self.mailbox;
+            let Some(entry) =
+                self.conns.get_mut(token.key as usize).filter(|e| e.generation == token.generation)
+            else {
+                continue;
+            };
+            if entry.conn.is_none() {
+                continue;
+            }
+            let waits = |intake: &&Arc<dyn crate::Intake>| {
+                intake.wait_for_room(Waiter::new(mailbox.clone(), token))
+            };
+            let rooms = full.iter().filter(waits).count();
+            if rooms > 0 {
+                entry.held.get_or_insert_default().rooms += rooms;
+            }
+        }
+    }
+
+    /// A queue of this process has room again.
+    fn room(&mut self, token: Token) {
+        let Some(entry) = self.entry(token) else { return };
+        let Some(held) = &mut entry.held else { return };
+        held.rooms = held.rooms.saturating_sub(1);
+        self.release_if_done(token);
+    }
+
+    /// Reads the connection again if nothing is waited for any more.
+    fn release_if_done(&mut self, token: Token) {
+        let Some(entry) = self.entry(token) else { return };
+        let Some(held) = &entry.held else { return };
+        if held.rooms > 0 || held.outstanding > 0 {
+            return;
+        }
+        entry.held = None;
+        if entry.readable || entry.carry_more {
+            self.make_ready(token);
         }
     }
 
@@ -679,9 +743,8 @@ impl<S: Service> Core<S> {
         let Some(held) = &mut entry.held else { return };
         if answered {
             held.outstanding = held.outstanding.saturating_sub(1);
-            if held.outstanding > 0 {
-                return;
-            }
+        } else if held.outstanding == 0 {
+            return;
         } else if now < held.until {
             let until = held.until;
             self.arm(token, KIND_HOLD, until);
@@ -695,15 +758,16 @@ impl<S: Service> Core<S> {
                     egress.mark_lagging();
                 }
             }
+            held.outstanding = 0;
         }
-        let stalled = entry.held.take().and_then(|held| held.stalled);
-        if let (Some(since), Some(conn)) = (stalled, &mut entry.conn) {
+        if held.outstanding == 0
+            && let Some(since) = held.stalled.take()
+            && let Some(conn) = &mut entry.conn
+        {
             let timed_out = (!answered).then_some(Duration::from_millis(HOLD_TICKS));
             service.unstalled(conn, Stall { lasted: since.elapsed(), timed_out });
         }
-        if entry.readable || entry.carry_more {
-            self.make_ready(token);
-        }
+        self.release_if_done(token);
     }
 
     fn begin_close(&mut self, service: &mut S, token: Token, cause: Cause, flush: bool) {
@@ -1113,6 +1177,7 @@ impl<S: Service> Reactor<S> {
             started: Instant::now(),
             now: 0,
             ready: Vec::new(),
+            fillers: Vec::new(),
             listeners: Vec::new(),
             stop: false,
             stop_when_drained: false,
@@ -1157,7 +1222,8 @@ impl<S: Service> Reactor<S> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 r => r?,
             }
-            core.now = core.started.elapsed().as_millis() as u64;
+            let began = Instant::now();
+            core.now = began.duration_since(core.started).as_millis() as u64;
             core.stager.wall_nanos = wall_nanos();
             if events.is_empty() && core.ready.is_empty() && !accepting {
                 if !trimmed && core.wheel.next_tick().is_none_or(|t| t > core.now) {
@@ -1201,6 +1267,7 @@ impl<S: Service> Reactor<S> {
                 match note {
                     Note::Flush(t) => core.flush(t),
                     Note::Resume(t) => core.release(service, t, true),
+                    Note::Room(t) => core.room(t),
                     Note::Blocked(t) => {
                         if let Some(tick) = core.entry(t).and_then(|e| e.egress.deadline()) {
                             core.arm(t, KIND_WRITE_DEADLINE, tick);
@@ -1225,8 +1292,12 @@ impl<S: Service> Reactor<S> {
                 core.fire(service, timer);
             }
             core.stager.hand_over(core.now, None, |_, _| {});
+            if core.stager.has_full_intakes() {
+                core.hold_fillers();
+            }
+            core.fillers.clear();
             core.flush_own();
-            service.pass_ended();
+            service.pass_ended(began.elapsed());
         }
         Ok(())
     }

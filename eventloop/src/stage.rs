@@ -5,10 +5,12 @@
 
 use crate::Token;
 use crate::egress::{Chunk, Egress, HandOver, Staged};
+use crate::intake::{Intake, Parcel};
 use crate::mailbox::Mailbox;
 use crate::pool::Pool;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::any::Any;
 use std::sync::Arc;
 
 /// Above this many destinations in one hand-over, each reactor writes to its own connections
@@ -65,6 +67,12 @@ pub struct Stager {
     index: Vec<u32>,
     stages: Vec<Stage>,
     staged_bytes: usize,
+    /// What is staged for queues of this process; a handful of them.
+    parcels: Vec<(Arc<dyn Intake>, Parcel)>,
+    /// Something was staged for a queue since it was last asked.
+    touched_intake: bool,
+    /// Queues that were full after a hand-over, until somebody deals with it.
+    full_intakes: SmallVec<[Arc<dyn Intake>; 2]>,
     mailbox: Option<Arc<Mailbox>>,
     /// Connections of this reactor whose transport has something to write.
     pub(crate) to_flush: Vec<Token>,
@@ -82,6 +90,9 @@ impl Stager {
             index: Vec::new(),
             stages: Vec::new(),
             staged_bytes: 0,
+            parcels: Vec::new(),
+            touched_intake: false,
+            full_intakes: SmallVec::new(),
             mailbox,
             to_flush: Vec::new(),
             wall_nanos: 0,
@@ -124,14 +135,43 @@ impl Stager {
         (&mut self.stages[at - 1], &mut self.pool)
     }
 
+    /// The parcel for a queue of this process.
+    #[inline]
+    pub fn parcel<I: Intake>(&mut self, intake: &Arc<I>) -> &mut (dyn Any + Send) {
+        self.touched_intake = true;
+        let wanted = Arc::as_ptr(intake).cast::<()>();
+        let found =
+            self.parcels.iter().position(|(known, _)| Arc::as_ptr(known).cast::<()>() == wanted);
+        let at = found.unwrap_or_else(|| {
+            self.parcels.push((intake.clone(), intake.parcel()));
+            self.parcels.len() - 1
+        });
+        &mut *self.parcels[at].1
+    }
+
+    /// Whether anything was staged for a queue of this process since this was last asked.
+    pub(crate) fn take_touched_intake(&mut self) -> bool {
+        std::mem::take(&mut self.touched_intake)
+    }
+
+    /// Whether a queue of this process was full after a hand-over.
+    pub fn has_full_intakes(&self) -> bool {
+        !self.full_intakes.is_empty()
+    }
+
+    /// The queues of this process that were full after a hand-over, since this was last asked.
+    pub fn take_full_intakes(&mut self) -> SmallVec<[Arc<dyn Intake>; 2]> {
+        std::mem::take(&mut self.full_intakes)
+    }
+
     /// Whether anything is staged.
     pub fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+        self.stages.is_empty() && self.parcels.is_empty()
     }
 
     /// Whether anything is staged for another destination than this one.
     pub fn has_others(&self, own: &Arc<Egress>) -> bool {
-        self.stages.iter().any(|s| !Arc::ptr_eq(&s.egress, own))
+        !self.parcels.is_empty() || self.stages.iter().any(|s| !Arc::ptr_eq(&s.egress, own))
     }
 
     /// Destinations staged for.
@@ -148,6 +188,9 @@ impl Stager {
         last: Option<u32>,
         mut outcome: impl FnMut(&Arc<Egress>, HandOver),
     ) {
+        if !self.parcels.is_empty() {
+            self.hand_over_parcels();
+        }
         if self.stages.is_empty() {
             return;
         }
@@ -168,6 +211,16 @@ impl Stager {
         }
         self.stages = stages;
         self.staged_bytes = 0;
+    }
+
+    fn hand_over_parcels(&mut self) {
+        self.staged_bytes = 0;
+        for (intake, parcel) in self.parcels.drain(..) {
+            let full = intake.hand_over(parcel);
+            if full && !self.full_intakes.iter().any(|known| Arc::ptr_eq(known, &intake)) {
+                self.full_intakes.push(intake);
+            }
+        }
     }
 
     fn hand_over_stage(&mut self, stage: &mut Stage, now: u64, wide: bool) -> HandOver {

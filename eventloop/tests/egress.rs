@@ -33,7 +33,7 @@ impl Service for Idle {
     }
     fn closed(&mut self, (): (), _: &mut Io<'_>, _: Cause) {}
     fn message(&mut self, _: &mut Core<Self>, (): ()) {}
-    fn pass_ended(&mut self) {}
+    fn pass_ended(&mut self, _took: Duration) {}
 }
 
 fn pair() -> (StdStream, StdStream) {

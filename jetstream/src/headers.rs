@@ -32,6 +32,53 @@ pub const SCHEDULE_ROLLUP: &str = "Nats-Schedule-Rollup";
 pub const SCHEDULER: &str = "Nats-Scheduler";
 /// On a published message, when its schedule fires next, or `purge`.
 pub const SCHEDULE_NEXT: &str = "Nats-Schedule-Next";
+/// The stream the publisher means.
+pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+/// The sequence the publisher takes for the stream's last.
+pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
+/// The sequence the publisher takes for the last of a subject.
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// That subject, when it is not the one published to.
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str =
+    "Nats-Expected-Last-Subject-Sequence-Subject";
+/// The id the publisher takes for that of the last message.
+pub const EXPECTED_LAST_MESSAGE_ID: &str = "Nats-Expected-Last-Msg-Id";
+/// What is added to a counter.
+pub const INCREMENT: &str = "Nats-Incr";
+/// What a counter received from each of its sources.
+pub const COUNTER_SOURCES: &str = "Nats-Counter-Sources";
+/// The atomic batch a message belongs to.
+pub const BATCH_ID: &str = "Nats-Batch-Id";
+/// Its place in that batch.
+pub const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
+/// Ends that batch: `1` with this message, `eob` before it.
+pub const BATCH_COMMIT: &str = "Nats-Batch-Commit";
+/// Where a sourced message comes from.
+pub const STREAM_SOURCE: &str = "Nats-Stream-Source";
+/// The API level the sender relies on.
+pub const REQUIRED_API_LEVEL: &str = "Nats-Required-Api-Level";
+/// Who sent a message that came through an import.
+pub const REQUEST_INFO: &str = "Nats-Request-Info";
+/// On messages read from a stream, its name.
+pub const STREAM: &str = "Nats-Stream";
+/// On messages read from a stream, their subject.
+pub const SUBJECT: &str = "Nats-Subject";
+/// On messages read from a stream, their sequence.
+pub const SEQUENCE: &str = "Nats-Sequence";
+/// On messages read from a stream, when they were stored.
+pub const TIME_STAMP: &str = "Nats-Time-Stamp";
+/// The sequence of the message before this one, of its subject or in the answer.
+pub const LAST_SEQUENCE: &str = "Nats-Last-Sequence";
+/// How many messages are still to come.
+pub const NUM_PENDING: &str = "Nats-Num-Pending";
+/// The length of a payload that was left out.
+pub const MESSAGE_SIZE: &str = "Nats-Msg-Size";
+/// The last consumer sequence delivered.
+pub const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+/// The last stream sequence delivered.
+pub const LAST_STREAM: &str = "Nats-Last-Stream";
+/// Where to answer so that a stalled consumer goes on.
+pub const CONSUMER_STALLED: &str = "Nats-Consumer-Stalled";
 
 /// The first line of a header block.
 const STATUS_LINE: &[u8] = b"NATS/1.0\r\n";
@@ -107,9 +154,62 @@ pub fn append(header: &mut Vec<u8>, name: &str, value: &str) {
     header.extend_from_slice(CRLF);
 }
 
+/// Gives the first field called `name` this value, adding the field if there is none. A space
+/// after the colon stays.
+///
+/// Line breaks in `value` would end the field: they become spaces.
+pub fn set(header: &mut Vec<u8>, name: &str, value: &str) {
+    let Some(start) = find(header, name) else { return append(header, name, value) };
+    let mut start = start + name.len() + 1;
+    start += usize::from(header.get(start) == Some(&b' '));
+    let rest = header.get(start..).unwrap_or_default();
+    let end = start + memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+    let value = value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+    header.splice(start..end, value);
+}
+
+/// A block without the status its first line may carry: the line becomes `NATS/1.0`. `None` when
+/// there is no status; empty when nothing but the status was there.
+pub fn without_status(header: &[u8]) -> Option<Vec<u8>> {
+    let version = &STATUS_LINE[..STATUS_LINE.len() - CRLF.len()];
+    let end = memchr::memchr(b'\r', header)?;
+    if !header.starts_with(version) || end <= version.len() {
+        return None;
+    }
+    let rest = &header[end..];
+    let mut out = Vec::with_capacity(version.len() + rest.len());
+    if version.len() + rest.len() > EMPTY_BLOCK_LEN {
+        out.extend_from_slice(version);
+        out.extend_from_slice(rest);
+    }
+    Some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn set_replaces_the_first_value_or_adds_the_field() {
+        let mut header = b"NATS/1.0\r\nNats-Incr: +1\r\nA:b\r\n\r\n".to_vec();
+        set(&mut header, INCREMENT, "-1000");
+        assert_eq!(header, b"NATS/1.0\r\nNats-Incr: -1000\r\nA:b\r\n\r\n");
+        set(&mut header, "A", "c");
+        assert_eq!(header, b"NATS/1.0\r\nNats-Incr: -1000\r\nA:c\r\n\r\n");
+        set(&mut header, "D", "e");
+        assert_eq!(header, b"NATS/1.0\r\nNats-Incr: -1000\r\nA:c\r\nD: e\r\n\r\n");
+    }
+
+    #[test]
+    fn status_is_taken_off_the_first_line() {
+        assert_eq!(without_status(b"NATS/1.0\r\nA: b\r\n\r\n"), None);
+        assert_eq!(without_status(b""), None);
+        assert_eq!(
+            without_status(b"NATS/1.0 503 None\r\nA: b\r\n\r\n"),
+            Some(b"NATS/1.0\r\nA: b\r\n\r\n".to_vec())
+        );
+        assert_eq!(without_status(b"NATS/1.0 503\r\n\r\n"), Some(Vec::new()));
+    }
     use proptest::prelude::*;
 
     const BLOCK: &[u8] = b"NATS/1.0\r\nNats-TTL:  1s\r\nX-Nats-TTL: 2\r\nEmpty:\r\n\r\n";

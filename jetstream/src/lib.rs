@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod api_error;
+pub mod api_level;
 pub mod config;
 #[cfg(test)]
 mod conformance;
 pub mod consumer;
+pub mod consumers;
 pub mod deletes;
 pub mod disk;
 pub mod duration;
@@ -17,9 +21,11 @@ pub mod headers;
 pub mod markers;
 pub mod memstore;
 pub mod message;
+pub mod quote;
 pub mod schedules;
 pub mod seqset;
 pub mod store;
+pub mod stream;
 pub mod time;
 pub mod timewheel;
 pub mod ttl;

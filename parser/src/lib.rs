@@ -10,6 +10,7 @@
 //! - [`encode`]: what the server sends.
 //! - [`proxy`]: the PROXY protocol header before a client's bytes.
 //! - [`trace`]: texts of protocol trace lines.
+//! - [`json_input`]: JSON from peers, judged as the reference does.
 //! - [`quote`]: quoting of bytes for logs and error texts.
 
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod client;
 pub mod encode;
 pub mod error;
 pub mod headers;
+pub mod json_input;
 pub mod line;
 mod printable;
 pub mod proxy;

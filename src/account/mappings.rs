@@ -2,7 +2,7 @@
 
 use crate::config::options::account::Mapping;
 use crate::config::text::quote;
-use ::sublist::transform::SubjectMappings;
+use ::sublist::transform::{SubjectMapping, SubjectMappings};
 
 pub use ::sublist::transform::Mapped;
 
@@ -31,6 +31,11 @@ impl Mappings {
             list.insert(made);
         }
         Ok(Some(Mappings { list, cluster: cluster.to_owned() }))
+    }
+
+    /// The mappings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &SubjectMapping> {
+        self.list.iter()
     }
 
     /// Appends to `out` what a subject is mapped to.

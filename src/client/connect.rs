@@ -4,8 +4,8 @@
 //! it was. Names match in any case, unknown ones are ignored, `null` changes nothing, the last of
 //! several duplicates wins, and a wrong type or trailing bytes are an error.
 
-use crate::json_input::{self, INT, JsonError, Kind, Value};
 use data_encoding::BASE64URL_NOPAD;
+use parser::json_input::{self, INT, JsonError, Kind, Value};
 use serde::Deserialize;
 
 /// What a client may say in CONNECT.
@@ -126,6 +126,7 @@ impl ConnectOptions {
                 }
                 // There is one number.
                 Value::Integer(level) => self.protocol = level,
+                Value::Texts(_) => {}
             }
         })
     }

@@ -2,24 +2,31 @@
 //!
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
+mod changes;
 mod connect;
 mod login;
 mod opening;
+mod reload;
 mod shared;
+mod traced;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
-use crate::account::{Account, Mapped, Mappings, TrafficBatch};
+use crate::account::imports::shadows;
+use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
+use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
+use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::message_trace::trigger::may_ask;
 use crate::process::errno::error_text;
 use crate::server::Settings;
-use crate::subscription::{Destination, Shadow, Subscription};
+use crate::subscription::{Destination, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
@@ -39,6 +46,7 @@ const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
+const TIMER_EXPIRY: u8 = 5;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -53,6 +61,15 @@ struct Memo {
     generation: u64,
     subject: Vec<u8>,
     matched: Matched,
+}
+
+/// Why a publication does not go out; the client has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// Its subject.
+    Subject,
+    /// Its reply subject.
+    Reply,
 }
 
 /// What a connection with permissions checks before it publishes.
@@ -85,8 +102,21 @@ pub struct Client {
     permissions: Option<Box<PublishCheck>>,
     /// The challenge in INFO, empty if there was none.
     nonce: Box<str>,
+    /// As whom it was let in, if it has to be known after the login.
+    user: Option<Arc<User>>,
+    /// Set while the account of its user is being fetched: nothing is read meanwhile.
+    fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// Tick at which the user's time is over.
+    expires_at: Option<u64>,
+    /// User, password or nkey are those of the user without credentials or of a certificate, and
+    /// were not presented.
+    identity_filled_in: bool,
+    /// The hash that the presented password was found to match.
+    verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
     /// A write deadline has passed, and the connection has not caught up since.
@@ -129,14 +159,14 @@ impl Client {
         let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
-                max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
+                max_payload: effective_limit(settings.max_payload, account.limits().max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
                 announce: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
-                account.limits.max_subscriptions,
+                account.limits().max_subscriptions,
             ),
             shared,
             account,
@@ -150,7 +180,13 @@ impl Client {
             memo: None,
             permissions: None,
             nonce: nonce.into(),
+            user: None,
+            fetching: None,
+            calling_out: None,
             checking: None,
+            expires_at: None,
+            identity_filled_in: false,
+            verified: None,
             mappings: None,
             slow_consumer: false,
             opening: None,
@@ -168,7 +204,7 @@ impl Client {
     }
 
     /// There are as many connections as there may be: says so, and closes.
-    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.send_error(io, "maximum connections exceeded");
         self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
@@ -183,6 +219,11 @@ impl Client {
                 info.connect_urls.clear();
             });
         }
+    }
+
+    /// Whether a login is being decided elsewhere.
+    fn is_waiting(&self) -> bool {
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.
@@ -270,9 +311,14 @@ impl Client {
                 }
                 Ok(Some(op)) => self.operation(fanout, &mut own, io, op, trace),
                 Ok(None) => break,
-                Err(error) => self.parse_error(io, &error, trace),
+                Err(error) => {
+                    if let ParseError::MaxPayload { is_hpub: true, .. } = &error {
+                        self.trace_oversized(fanout, io, bytes, &error);
+                    }
+                    self.parse_error(io, &error, trace);
+                }
             }
-            if io.is_closing() || self.checking.is_some() {
+            if io.is_closing() || self.is_waiting() {
                 break;
             }
         }
@@ -283,10 +329,8 @@ impl Client {
             batch.in_bytes += own.in_bytes;
         }
         let out = fanout.take_traffic();
-        own.out_messages = out.out_messages;
-        own.out_bytes = out.out_bytes;
-        batch.out_messages += out.out_messages;
-        batch.out_bytes += out.out_bytes;
+        own.add(&out);
+        batch.add(&out);
         self.account.traffic.add(&own);
         // PING and PONG are no activity: they come from idle clients too.
         if std::mem::take(&mut self.active) || own.in_messages > 0 {
@@ -420,6 +464,7 @@ impl Client {
         if self.connect_received && !self.shared.had_first_pong() {
             self.shared.set_had_first_pong();
             if self.options.protocol >= 1 {
+                self.shared.set_takes_async_info();
                 let server = self.shared.server.clone();
                 let account = &self.account;
                 let max_payload = self.limits.max_payload;
@@ -438,7 +483,7 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
+            TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
                 self.send_error(io, "Authentication Timeout");
                 self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
@@ -446,6 +491,7 @@ impl Client {
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
+            TIMER_EXPIRY => self.expiry_timer(io),
             _ => {}
         }
     }
@@ -518,8 +564,8 @@ impl Client {
                 self.shared.forget(&sub);
                 return self.send_error(io, "Invalid Subject");
             }
-            if !self.account.stream_imports().is_empty() {
-                self.add_shadows(&sub);
+            if self.account.has_stream_imports() {
+                self.add_shadows(&sub, &self.account.stream_imports());
             }
         }
         if self.options.verbose {
@@ -529,23 +575,13 @@ impl Client {
 
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
-    fn add_shadows(&self, sub: &Arc<Subscription>) {
-        let (subject, queue) = (sub.subject(), sub.queue());
-        for import in self.account.stream_imports() {
-            let Some(there) = import.shadow_subject(subject) else { continue };
-            let exporter = &import.exporter;
+    fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
+        for (exporter, shadow) in shadows(&self.account, sub, imports) {
             self.shared.debug(format_args!(
                 "Creating import subscription on {} from account {}",
-                quote(&there),
+                quote(shadow.subject()),
                 quote(exporter.name.as_bytes())
             ));
-            let shadow = Shadow {
-                import: import.clone(),
-                importer: self.account.clone(),
-                parent: sub.clone(),
-            };
-            let to = Destination::Shadow(Box::new(shadow));
-            let shadow = Arc::new(Subscription::new(&there, queue, sub.sid(), to));
             if exporter.sublist.insert(shadow.clone()).is_ok() {
                 self.shared.remember_shadow(sub, shadow);
             } else {
@@ -554,6 +590,20 @@ impl Client {
                     quote(exporter.name.as_bytes())
                 ));
             }
+        }
+    }
+
+    /// The streams that the account imports have changed: shadows that have none any more go, those
+    /// of new ones come. What did not change is not interrupted.
+    pub(super) fn renew_shadows(&self) {
+        let imports = self.account.stream_imports();
+        for sub in self.shared.subscriptions() {
+            let present = self.shared.retain_shadows(&sub, &imports);
+            let is_new = |import: &&Arc<StreamImport>| {
+                !present.iter().any(|other| Arc::ptr_eq(other, import))
+            };
+            let new: Vec<_> = imports.iter().filter(is_new).cloned().collect();
+            self.add_shadows(&sub, &new);
         }
     }
 
@@ -672,7 +722,10 @@ impl Client {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
         }
-        self.publish(fanout, own, io, input, &mapped, trace);
+        if may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, &mapped, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, &mapped, trace);
     }
 
     #[inline]
@@ -685,6 +738,21 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
+        if p.header_len > 0 && may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, p, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, p, trace);
+    }
+
+    /// Counts a publication, and checks whether it may go out.
+    #[inline]
+    fn admit(
+        &mut self,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) -> Result<(), Refused> {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
@@ -695,12 +763,14 @@ impl Client {
             self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if let Some(check) = &mut self.permissions
             && !check.allows(&self.shared, p.subject)
         {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if matches!(p.reply.first(), Some(b'_' | b'$')) && is_reserved_reply(p.reply) {
             let reply = quote(p.reply);
@@ -709,10 +779,26 @@ impl Client {
                 &format!("Permissions Violation for Publish with Reply of {reply}"),
             );
             self.shared.error(format_args!("Publish Violation - Reply {reply}"));
-            return;
+            return Err(Refused::Reply);
         }
         if self.options.verbose {
             self.send_ok(io);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn publish_untraced(
+        &mut self,
+        fanout: &mut Fanout,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        input: &mut Input<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) {
+        if self.admit(own, io, p, trace).is_err() {
+            return;
         }
         let message = Message {
             subject: p.subject,
@@ -901,6 +987,10 @@ impl Client {
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
+        if let Some(system) = server.system() {
+            system.disconnected(&self.shared, &self.account, reason);
+            system.connections_changed(&self.account);
+        }
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }

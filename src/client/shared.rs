@@ -1,5 +1,6 @@
 //! The part of a client connection that other threads see.
 
+use crate::account::StreamImport;
 use crate::auth::permissions::Permissions;
 use crate::auth::screen::Screen;
 use crate::closed::ClosedState;
@@ -38,6 +39,10 @@ pub struct Details {
     pub jwt: String,
     /// Whether it understands asynchronous INFO.
     pub protocol: i64,
+    /// The name for people of the user of its token.
+    pub user_name: String,
+    /// When the time of its user is over.
+    pub expires: Option<SystemTime>,
 }
 
 const TAKES_HEADERS: u8 = 1;
@@ -50,6 +55,7 @@ const HAD_FIRST_PONG: u8 = 32;
 /// A client whose round-trip time is not known gets no PING for it this soon after it was accepted,
 /// unless it had its first PONG: many libraries wait for that one before anything else.
 const NO_PING_BEFORE: Duration = Duration::from_secs(2);
+const TAKES_ASYNC_INFO: u8 = 64;
 
 /// What deliveries have to know of a connection, read once per message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +96,8 @@ pub struct ClientShared {
     pub socket_peer: SocketAddr,
     /// The client's own address where a proxy told it.
     proxied: OnceLock<SocketAddr>,
+    /// The key of the trusted proxy that vouched for the connection.
+    proxy_key: OnceLock<Box<str>>,
     /// What the TLS handshake came to, once it is complete.
     tls: OnceLock<Box<TlsState>>,
     /// Its output.
@@ -165,6 +173,7 @@ impl ClientShared {
             cid,
             socket_peer: peer,
             proxied: OnceLock::new(),
+            proxy_key: OnceLock::new(),
             tls: OnceLock::new(),
             egress,
             reactor,
@@ -195,6 +204,16 @@ impl ClientShared {
     pub fn set_proxied(&self, peer: SocketAddr) {
         // A connection has one header; a second address would be a defect of the caller.
         let _ = self.proxied.set(peer);
+    }
+
+    /// The key of the trusted proxy that vouched for the connection.
+    pub fn proxy_key(&self) -> Option<&str> {
+        self.proxy_key.get().map(|key| &**key)
+    }
+
+    /// Records that key; a connection comes through one proxy.
+    pub(super) fn set_proxy_key(&self, key: &str) {
+        self.proxy_key.get_or_init(|| key.into());
     }
 
     /// What the TLS handshake came to; `None` without TLS or before it is complete.
@@ -236,6 +255,16 @@ impl ClientShared {
         self.set_trait(TAKES_HEADERS, on);
     }
 
+    /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
+    pub fn takes_async_info(&self) -> bool {
+        self.traits.load(Ordering::Relaxed) & TAKES_ASYNC_INFO != 0
+    }
+
+    /// From now on it gets asynchronous INFO.
+    pub(super) fn set_takes_async_info(&self) {
+        self.set_trait(TAKES_ASYNC_INFO, true);
+    }
+
     /// Replaces the permissions that deliveries are checked against.
     pub fn set_permissions(&self, permissions: Option<&Arc<Permissions>>) {
         let screen = permissions.map(|p| Box::new(Screen::new(p.clone())));
@@ -243,6 +272,11 @@ impl ClientShared {
         *self.screen.lock() = screen;
         self.set_trait(HOLDS_DENIED, false);
         self.set_trait(TRACKS_REPLIES, tracks);
+    }
+
+    /// What its user may do; `None` is everything.
+    pub fn permissions(&self) -> Option<Arc<Permissions>> {
+        self.screen.lock().as_ref().map(|screen| screen.permissions().clone())
     }
 
     /// From now on, messages on denied subjects are held back.
@@ -387,6 +421,37 @@ impl ClientShared {
     pub fn remember_shadow(&self, of: &Arc<Subscription>, shadow: Arc<Subscription>) {
         self.set_trait(HAS_SHADOWS, true);
         self.shadows.lock().entry(address(of)).or_default().push(shadow);
+    }
+
+    /// Removes the shadows of a subscription whose import is none of these; returns the imports of
+    /// those that stay.
+    pub fn retain_shadows(
+        &self,
+        of: &Arc<Subscription>,
+        imports: &[Arc<StreamImport>],
+    ) -> Vec<Arc<StreamImport>> {
+        if !self.traits().has_shadows() {
+            return Vec::new();
+        }
+        let stays = |shadow: &Arc<Subscription>| match &shadow.to {
+            Destination::Shadow(s) => imports.iter().find(|i| Arc::ptr_eq(i, &s.import)).cloned(),
+            _ => None,
+        };
+        let mut gone = Vec::new();
+        let mut present = Vec::new();
+        if let Some(shadows) = self.shadows.lock().get_mut(&address(of)) {
+            for shadow in std::mem::take(shadows) {
+                match stays(&shadow) {
+                    Some(import) => {
+                        present.push(import);
+                        shadows.push(shadow);
+                    }
+                    None => gone.push(shadow),
+                }
+            }
+        }
+        remove_shadows(gone);
+        present
     }
 
     /// Removes and returns all subscriptions.

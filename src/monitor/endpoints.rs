@@ -6,7 +6,7 @@ use super::jsz::{JszOptions, jsz};
 use super::request::{Query, Request, Resolution, normalize_base_path};
 use super::response::{Response, Status};
 use super::subsz::{SubszOptions, subsz};
-use super::{Counted, accountz, accstatz, debug, links, parameters, root, varz};
+use super::{Counted, accountz, accstatz, debug, links, metrics, parameters, queues, root, varz};
 use crate::json;
 use crate::server::Server;
 use parser::quote::quoted;
@@ -83,11 +83,13 @@ fn document(
             health(server, query)
         }
         "/ipqueuesz" => {
-            parameters::bool(query, "all")?;
-            // The queues listed here are those of subsystems this server does not have yet.
-            Ok(Response::json(Status::Ok, b"{}".to_vec()))
+            let all = parameters::bool(query, "all")?;
+            let queues = queues::queues(server, all, query.get("queues"), false);
+            let body = json::to_vec_indented(&queues, "   ").unwrap_or_default();
+            Ok(Response::json(Status::Ok, body))
         }
         "/raftz" => Ok(Response::error(Status::NotFound, "No Raft nodes registered")),
+        "/metrics" => Ok(Response::metrics(metrics::metrics(server, query)?)),
         "/stacksz" => Ok(Response::json(Status::Ok, debug::stacks())),
         "/debug/vars" => Ok(Response::variables(debug::vars())),
         // The root serves whatever is below it and not found.

@@ -2,11 +2,15 @@
 //!
 //! Locks here are taken one at a time, never under another, and never per message.
 
+mod launch;
 mod listen;
+mod replace;
 mod settings;
 mod stats;
 
+pub use launch::Launch;
 pub use listen::{ListenError, host_port, listen};
+pub use replace::{Reloaded, Replacement};
 pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
@@ -14,16 +18,25 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
+use crate::internal::{Inbox, Mail};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
+use crate::monitor::histogram::{Histogram, Snapshot};
+use crate::monitor::metrics::FIRST_NANOS;
 use crate::monitor::service::{self as monitoring, MonitorError};
+use crate::operator::Operators;
+use crate::operator::desk::{self, Applier, Order};
+use crate::operator::resolver::Resolver;
 use crate::process::banner;
+use crate::profile;
 use crate::subscription::Subscription;
+use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
@@ -114,6 +127,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// The profiling port, once it is served.
+    profiling: OnceLock<profile::service::Port>,
     /// What monitoring keeps.
     pub monitor: Monitor,
     /// When the server was made.
@@ -121,6 +136,13 @@ pub struct Server {
     /// The same, for measuring.
     pub started: Instant,
     options: RwLock<Arc<Options>>,
+    /// When they were loaded.
+    configured: RwLock<SystemTime>,
+    /// Held while they are being replaced.
+    reloading: Mutex<()>,
+    launch: OnceLock<Launch>,
+    /// Events and services of the system account, once they have started.
+    system: OnceLock<Arc<System>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -135,9 +157,23 @@ pub struct Server {
     next_cid: AtomicU64,
     random: AtomicU64,
     senders: OnceLock<Vec<Sender<Message>>>,
+    /// How long passes of each reactor took, in nanoseconds.
+    passes: Vec<Histogram>,
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Inboxes of the server's own parts, closed at shutdown.
+    inboxes: Mutex<Vec<Arc<Inbox>>>,
+    /// Where claims of accounts come from, until the desk takes it over.
+    resolver: Mutex<Option<Resolver>>,
+    /// The system account's claims are still to be fetched.
+    bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
+    /// Orders for the desk, in operator mode.
+    desk: OnceLock<Arc<Mail<Order>>>,
+    /// When the reactors' clocks began.
+    ticks_from: OnceLock<Instant>,
     /// Actual address of the client listener.
     address: OnceLock<SocketAddr>,
     shutting_down: AtomicBool,
@@ -174,10 +210,28 @@ impl Server {
         let authenticator = {
             let account = |name: Option<&str>| {
                 let found = name.and_then(|name| accounts.get(name));
-                found.unwrap_or_else(|| accounts.global()).clone()
+                found.unwrap_or_else(|| accounts.global().clone())
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
+        let mut resolver = None;
+        let mut bootstraps = false;
+        if let Some(operators) = authenticator.operators() {
+            let now = jiff::Timestamp::now().as_second();
+            resolver = Resolver::open(&options, now).map_err(StartError::Accounts)?;
+            if let Some(resolver) = &mut resolver {
+                let applier = Applier {
+                    accounts: &accounts,
+                    operators,
+                    log: &log,
+                    cluster: &options.cluster.name,
+                    now,
+                };
+                let single = options.operators.len() == 1;
+                bootstraps = desk::prepare_system_account(&applier, resolver, single)
+                    .map_err(StartError::Accounts)?;
+            }
+        }
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -195,22 +249,29 @@ impl Server {
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
+            cluster: options.cluster.name.clone(),
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
+        let start = SystemTime::now();
         Ok(Arc::new(Server {
             log,
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
             monitor: Monitor::default(),
-            start: SystemTime::now(),
+            profiling: OnceLock::new(),
+            start,
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
+            configured: RwLock::new(start),
+            reloading: Mutex::new(()),
+            launch: OnceLock::new(),
+            system: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -222,8 +283,15 @@ impl Server {
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
             senders: OnceLock::new(),
+            passes: (0..reactors).map(|_| Histogram::new(FIRST_NANOS)).collect(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
+            inboxes: Mutex::new(Vec::new()),
+            resolver: Mutex::new(resolver),
+            bootstraps,
+            callout: Mutex::new(None),
+            desk: OnceLock::new(),
+            ticks_from: OnceLock::new(),
             address: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
             lame_duck: AtomicBool::new(false),
@@ -245,6 +313,9 @@ impl Server {
             self.threads.lock().push(thread);
             let _ = self.monitor.port.set(port);
         }
+        if let Some(system) = System::start(self)? {
+            let _ = self.system.set(system);
+        }
         let started = self.start_clients();
         if started.is_err() {
             self.close_monitoring();
@@ -252,7 +323,27 @@ impl Server {
         started
     }
 
+    /// Serves the profiling port, if one is configured; the first thing a server does.
+    ///
+    /// # Errors
+    /// The text of the failure.
+    pub fn start_profiling(self: &Arc<Server>) -> Result<(), String> {
+        if let Some((port, thread)) = profile::service::start(self)? {
+            self.threads.lock().push(thread);
+            let _ = self.profiling.set(port);
+        }
+        Ok(())
+    }
+
+    /// Where profiles are served, if they are.
+    pub fn profiling_address(&self) -> Option<SocketAddr> {
+        self.profiling.get().map(|port| port.address)
+    }
+
     fn close_monitoring(&self) {
+        if let Some(port) = self.profiling.get() {
+            port.close();
+        }
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }
@@ -289,7 +380,9 @@ impl Server {
         }
         self.hash_pool.start()?;
         self.start_expiry()?;
+        self.start_desk()?;
         let slots = Arc::new(Slots::default());
+        let _ = self.ticks_from.set(Instant::now());
         let mut reactors = Vec::new();
         for _ in 0..self.loads.len() {
             reactors.push(Reactor::<Worker>::new(slots.clone())?);
@@ -322,13 +415,62 @@ impl Server {
         Ok(())
     }
 
+    /// Starts the thread that deals with the claims of accounts, in operator mode.
+    fn start_desk(self: &Arc<Server>) -> io::Result<()> {
+        let Some(resolver) = self.resolver.lock().take() else { return Ok(()) };
+        let operators = self.authenticator().operators().cloned();
+        let operators = operators.unwrap_or_else(Operators::default);
+        let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
+        Ok(())
+    }
+
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
+    }
+
+    /// Orders for the desk, in operator mode.
+    pub fn desk(&self) -> Option<&Arc<Mail<Order>>> {
+        self.desk.get()
+    }
+
     /// Starts the thread that forgets answers of services which do not come.
     fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
         let server = self.clone();
         let expiry = std::thread::Builder::new().name("responses".to_owned());
-        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        let thread = expiry.spawn(move || server.accounts.expiry().run(|| server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
+    }
+
+    /// Registers the inbox and the thread of a part of this server.
+    pub(crate) fn add_internal(&self, inbox: Arc<Inbox>, thread: JoinHandle<()>) {
+        self.threads.lock().push(thread);
+        self.inboxes.lock().push(inbox.clone());
+        if self.is_shutting_down() {
+            // Shutdown may have looked for inboxes before this one was there.
+            inbox.close();
+        }
+    }
+
+    /// The time as the reactors' clocks have it, in milliseconds.
+    pub fn ticks(&self) -> u64 {
+        let since = self.ticks_from.get().map_or(Duration::ZERO, Instant::elapsed);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// TLS for clients and monitoring, where it is configured.
@@ -406,12 +548,27 @@ impl Server {
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.all().cloned().collect()
+        self.accounts.all()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.get(name).cloned()
+        self.accounts.get(name)
+    }
+
+    /// The accounts, for changing them.
+    pub fn account_registry(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Tells the connections of an account that it has changed.
+    pub fn tell_account_changed(&self, account: &Account) {
+        for cid in account.client_ids() {
+            let Some(client) = self.client(cid) else { continue };
+            if let Some(reactor) = self.reactor(client.reactor) {
+                reactor.send(Message::AccountChanged(client.token()));
+            }
+        }
     }
 
     /// Whether that is the system account.
@@ -431,7 +588,23 @@ impl Server {
 
     /// When the options in force were loaded.
     pub fn configured(&self) -> SystemTime {
-        self.start
+        *self.configured.read()
+    }
+
+    /// Events and services of the system account, if there is one.
+    pub fn system(&self) -> Option<&Arc<System>> {
+        self.system.get()
+    }
+
+    /// How the process was started, if that is known.
+    pub fn launch(&self) -> Option<&Launch> {
+        self.launch.get()
+    }
+
+    /// Says how the process was started.
+    pub fn set_launch(&self, launch: Launch) {
+        // A process is started once.
+        let _ = self.launch.set(launch);
     }
 
     /// Whether clients can connect.
@@ -455,6 +628,16 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Random letters and digits, not fit for secrets.
+    pub fn random_text(&self, length: usize) -> String {
+        let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let digit = || {
+            let at = usize::try_from(self.random_below(digits.len() as u64)).unwrap_or(0);
+            digits.get(at).copied().map_or('0', char::from)
+        };
+        std::iter::repeat_with(digit).take(length).collect()
     }
 
     /// A challenge for a connection to sign. Without randomness from the system it is empty, which
@@ -504,6 +687,20 @@ impl Server {
     /// For sending to a reactor.
     pub fn reactor(&self, index: usize) -> Option<&Sender<Message>> {
         self.senders.get()?.get(index)
+    }
+
+    /// A pass of that reactor over what it had to do is over.
+    pub fn note_pass(&self, index: usize, nanos: u64) {
+        if let Some(passes) = self.passes.get(index) {
+            passes.note(nanos);
+        }
+    }
+
+    /// How long passes of the reactors took, in nanoseconds.
+    pub fn pass_durations(&self) -> Snapshot {
+        let mut all = Histogram::new(FIRST_NANOS).snapshot();
+        self.passes.iter().for_each(|passes| all.add(&passes.snapshot()));
+        all
     }
 
     /// Reactors of this server.
@@ -603,9 +800,17 @@ impl Server {
         }
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
+        // Connections are closed after that, so that those who listen hear of it.
+        if let Some(system) = self.system() {
+            system.shut_down();
+        }
         self.close_monitoring();
         self.hash_pool.stop();
         self.accounts.expiry().end();
+        // What they still say reaches connections that are there.
+        for inbox in std::mem::take(&mut *self.inboxes.lock()) {
+            inbox.close();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::Shutdown);
         }
@@ -635,6 +840,9 @@ impl Server {
         }
         self.log.noticef(format_args!("Entering lame duck mode, stop accepting new clients"));
         let options = self.options();
+        if let Some(system) = self.system() {
+            system.lame_duck();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::LameDuck);
         }

@@ -6,7 +6,7 @@
 //! UTF-8 and halves of surrogate pairs become U+FFFD. Errors are worded as operators know them
 //! from logs. Nothing here recurses: depth is bounded, and costs no stack.
 
-use parser::quote::quote;
+use crate::quote::quote;
 use std::fmt;
 
 /// Levels of nesting; more is an error.
@@ -42,7 +42,7 @@ impl Kind {
 /// A kind of whole number with the bounds of 64 bits.
 pub const INT: Kind = Kind::Integer("int", i64::MIN, i64::MAX);
 
-/// A value that was taken; arrays and objects are judged only.
+/// A value that was taken; objects are judged only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A boolean.
@@ -51,22 +51,46 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
+    /// An array of strings.
+    Texts(Vec<String>),
 }
 
 /// Why a text was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonError(String);
+pub struct JsonError {
+    text: String,
+    at: Option<usize>,
+    cut: bool,
+}
+
+impl JsonError {
+    fn new(text: String) -> JsonError {
+        JsonError { text, at: None, cut: false }
+    }
+
+    /// How many bytes of the text were read, with the one that is wrong; `None` when the text is
+    /// JSON, but not what was asked for.
+    pub fn read(&self) -> Option<usize> {
+        self.at
+    }
+
+    /// Whether the text ended too early.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl std::error::Error for JsonError {}
 
-/// Decodes an object called `name` with these fields; `set` gets the position of each field whose
-/// value was taken.
+/// Decodes an object called `name` with these fields. A field that stands in a structure embedded
+/// there has that one's name and a dot in front, which errors show. `set` gets the position of each
+/// field whose value was taken.
 ///
 /// # Errors
 /// The text is no JSON: then nothing was set. Or a value has another type than its field: then the
@@ -84,14 +108,16 @@ pub fn decode(
         return Ok(());
     }
     if found != "object" {
-        return Err(JsonError(format!(
+        return Err(JsonError::new(format!(
             "json: cannot unmarshal {found} into Go value of type server.{name}"
         )));
     }
     let mut wrong = Wrong(None);
     reader.members(&mut |reader, key| {
-        let exact = fields.iter().position(|(field, _)| *field == key);
-        let field = exact.or_else(|| fields.iter().position(|(f, _)| f.eq_ignore_ascii_case(key)));
+        let exact = fields.iter().position(|(field, _)| own_name(field) == key);
+        let field = exact.or_else(|| {
+            fields.iter().position(|(field, _)| own_name(field).eq_ignore_ascii_case(key))
+        });
         let Some(index) = field else { return reader.skip() };
         let (field, kind) = fields[index];
         if let Some(value) = reader.value(kind, &format!("{name}.{field}"), field, &mut wrong) {
@@ -101,26 +127,59 @@ pub fn decode(
     wrong.0.map_or(Ok(()), Err)
 }
 
+/// The name of a field without those of the structures around it.
+fn own_name(field: &str) -> &str {
+    field.rsplit('.').next().unwrap_or(field)
+}
+
 /// The first value of a wrong type.
 struct Wrong(Option<JsonError>);
 
 impl Wrong {
     fn note(&mut self, found: &str, place: &str, wanted: &str) {
         self.0.get_or_insert_with(|| {
-            JsonError(format!(
+            JsonError::new(format!(
                 "json: cannot unmarshal {found} into Go struct field {place} of type {wanted}"
             ))
         });
     }
 }
 
-/// Walks a text that was checked.
-struct Reader<'a> {
+/// Walks a text that was checked: see [`check_next`]. Each method takes what comes next.
+pub struct Reader<'a> {
     json: &'a [u8],
     at: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Reads from `at` on.
+    pub fn new(json: &'a [u8], at: usize) -> Reader<'a> {
+        Reader { json, at }
+    }
+
+    /// The text of the value that comes next, which is passed over.
+    pub fn raw(&mut self) -> &'a [u8] {
+        self.blanks();
+        let start = self.at;
+        self.skip();
+        self.json.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Calls `each` for every element of the array that comes next; it takes the element.
+    pub fn elements(&mut self, each: &mut dyn FnMut(&mut Self)) {
+        self.at += 1;
+        loop {
+            self.blanks();
+            match self.byte() {
+                b']' => break,
+                b',' => self.at += 1,
+                _ if self.at >= self.json.len() => break,
+                _ => each(self),
+            }
+        }
+        self.at += 1;
+    }
+
     fn byte(&self) -> u8 {
         self.json.get(self.at).copied().unwrap_or(0)
     }
@@ -131,8 +190,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The type of the value that comes next.
-    fn peek_type(&mut self) -> &'static str {
+    /// The type of the value that comes next, by the reference's name.
+    pub fn peek_type(&mut self) -> &'static str {
         self.blanks();
         match self.byte() {
             b'{' => "object",
@@ -145,7 +204,7 @@ impl Reader<'_> {
     }
 
     /// Gives every member of the object that comes next to `each`, which takes the value.
-    fn members(&mut self, each: &mut dyn FnMut(&mut Self, &str)) {
+    pub fn members(&mut self, each: &mut dyn FnMut(&mut Self, &str)) {
         self.at += 1;
         loop {
             self.blanks();
@@ -183,7 +242,7 @@ impl Reader<'_> {
                     _ => wrong.note(&format!("number {digits}"), place, name),
                 }
             }
-            (Kind::Texts, "array") => self.texts(place, wrong),
+            (Kind::Texts, "array") => return Some(Value::Texts(self.texts(place, wrong))),
             (Kind::Permission, "object") => {
                 let mut inner: Option<JsonError> = None;
                 self.members(&mut |reader, key| {
@@ -208,7 +267,8 @@ impl Reader<'_> {
     }
 
     /// An array whose elements must be strings.
-    fn texts(&mut self, place: &str, wrong: &mut Wrong) {
+    fn texts(&mut self, place: &str, wrong: &mut Wrong) -> Vec<String> {
+        let mut texts = Vec::new();
         self.at += 1;
         loop {
             self.blanks();
@@ -217,7 +277,13 @@ impl Reader<'_> {
                 b',' => self.at += 1,
                 _ => {
                     let found = self.peek_type();
-                    if !matches!(found, "string" | "null") {
+                    if found == "string" {
+                        texts.push(self.text());
+                        continue;
+                    }
+                    if found == "null" {
+                        texts.push(String::new());
+                    } else {
                         wrong.note(found, place, "string");
                     }
                     self.skip();
@@ -225,10 +291,11 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
+        texts
     }
 
     /// Passes over the value that comes next.
-    fn skip(&mut self) {
+    pub fn skip(&mut self) {
         self.blanks();
         let mut depth = 0usize;
         loop {
@@ -265,7 +332,7 @@ impl Reader<'_> {
     }
 
     /// The string that comes next.
-    fn text(&mut self) -> String {
+    pub fn text(&mut self) -> String {
         let start = self.at + 1;
         self.pass_string();
         let raw = self.json.get(start..self.at - 1).unwrap_or_default();
@@ -321,40 +388,62 @@ enum Expect {
 }
 
 fn unexpected(json: &[u8], at: usize, context: &str) -> JsonError {
-    match json.get(at) {
-        None => JsonError("unexpected end of JSON input".to_owned()),
-        Some(b'\'') => JsonError(format!(r"invalid character '\'' {context}")),
-        Some(b'"') => JsonError(format!("invalid character '\"' {context}")),
+    let text = match json.get(at) {
+        None => "unexpected end of JSON input".to_owned(),
+        Some(b'\'') => format!(r"invalid character '\'' {context}"),
+        Some(b'"') => format!("invalid character '\"' {context}"),
         Some(&byte) => {
             let quoted = quote(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes());
             let shown = quoted.trim_matches('"');
-            JsonError(format!("invalid character '{shown}' {context}"))
+            format!("invalid character '{shown}' {context}")
         }
-    }
+    };
+    JsonError { text, at: Some(at + 1), cut: at >= json.len() }
 }
 
 /// In the middle of a literal, a number or an escape. A text that ends there is judged as if a blank
 /// followed.
 fn unexpected_inside(json: &[u8], at: usize, context: &str) -> JsonError {
     match json.get(at) {
-        None => JsonError(format!("invalid character ' ' {context}")),
+        None => {
+            let text = format!("invalid character ' ' {context}");
+            JsonError { text, at: Some(at + 1), cut: true }
+        }
         Some(_) => unexpected(json, at, context),
     }
 }
 
 /// Checks that the text is one JSON value.
 fn check(json: &[u8]) -> Result<(), JsonError> {
+    let end = check_next(json, 0)?;
+    let rest = json.get(end..).unwrap_or_default();
+    match rest.iter().position(|byte| !is_blank(*byte)) {
+        None => Ok(()),
+        Some(at) => Err(unexpected(json, end + at, "after top-level value")),
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Checks the JSON value that comes next from `at` on; gives the position behind it.
+///
+/// # Errors
+/// Where the text is no JSON, with the words of the reference.
+pub fn check_next(json: &[u8], mut at: usize) -> Result<usize, JsonError> {
     // Whether each open level is an object.
     let mut open: Vec<bool> = Vec::new();
     let mut expect = Expect::Value;
-    let mut at = 0;
     loop {
-        while matches!(json.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        if expect == Expect::AfterValue && open.is_empty() {
+            return Ok(at);
+        }
+        while json.get(at).copied().is_some_and(is_blank) {
             at += 1;
         }
         let next = json.get(at).copied();
         match (expect, next) {
-            (Expect::AfterValue, None) if open.is_empty() => return Ok(()),
             (Expect::ValueOrArrayEnd, Some(b']')) | (Expect::KeyOrObjectEnd, Some(b'}')) => {
                 open.pop();
                 expect = Expect::AfterValue;
@@ -401,7 +490,8 @@ fn check(json: &[u8]) -> Result<(), JsonError> {
                     }
                     (Some(true), _) => Some("after object key:value pair"),
                     (Some(false), _) => Some("after array element"),
-                    (None, _) => Some("after top-level value"),
+                    // A complete value was returned above.
+                    (None, _) => None,
                 };
                 if let Some(context) = context {
                     return Err(unexpected(json, at, context));
@@ -528,6 +618,7 @@ mod tests {
             (2, Value::Integer(-1)),
             (0, text("ann")),
             (1, Value::Bool(true)),
+            (4, Value::Texts(vec!["a".to_owned(), String::new()])),
         ];
         assert_eq!(decoded(json), (Ok(()), values));
         assert_eq!(decoded("null"), (Ok(()), vec![]));
@@ -614,11 +705,16 @@ mod tests {
                 r#"{"import":{"allow":5}}"#,
                 "number into Go struct field SubjectPermission.import.allow of type []string",
             ),
-            (r#"{"urls":[1]}"#, "number into Go struct field ClientOpts.urls of type string"),
         ] {
             let error = format!("json: cannot unmarshal {error}");
             assert_eq!(decoded(json), (Err(error), vec![]), "{json}");
         }
+        // The elements that are strings are taken.
+        let (result, values) = decoded(r#"{"urls":[1,"a"]}"#);
+        let error =
+            "json: cannot unmarshal number into Go struct field ClientOpts.urls of type string";
+        assert_eq!(result, Err(error.to_owned()));
+        assert_eq!(values, [(4, Value::Texts(vec!["a".to_owned()]))]);
         let (result, values) = decoded(r#"{"user":1,"verbose":2,"protocol":3}"#);
         assert!(result.unwrap_err().contains("ClientOpts.user"));
         assert_eq!(values, [(2, Value::Integer(3))]);
