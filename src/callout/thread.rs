@@ -46,7 +46,7 @@ struct Seat {
 
 /// A request that was sent.
 struct Pending {
-    ask: Ask,
+    ask: Box<Ask>,
     account: Arc<Account>,
     user_key: String,
     deadline: Instant,
@@ -89,7 +89,7 @@ impl Thread {
             }
             for order in self.orders.take() {
                 match order {
-                    Order::Ask(ask) => self.ask(*ask),
+                    Order::Ask(ask) => self.ask(ask),
                     Order::Fetched(reply, fetched) => self.fetched(&reply, fetched),
                 }
             }
@@ -106,7 +106,7 @@ impl Thread {
 
     // ---- the question ----
 
-    fn ask(&mut self, ask: Ask) {
+    fn ask(&mut self, ask: Box<Ask>) {
         if ask.client.egress.is_closed() {
             return;
         }
@@ -116,7 +116,7 @@ impl Thread {
         }
     }
 
-    fn send(&mut self, ask: Ask) -> Result<(), (Ask, String)> {
+    fn send(&mut self, ask: Box<Ask>) -> Result<(), (Box<Ask>, String)> {
         let server = self.server();
         let account = match &ask.subjected.policy {
             Policy::Configured(callout) => match server.account(&callout.account) {

@@ -5,11 +5,12 @@ use super::{Client, PublishCheck, TIMER_EXPIRY, TIMER_SUBSCRIPTIONS};
 use crate::account::trust::Trust;
 use crate::auth::permissions::Permissions;
 use crate::auth::{Denial, User};
+use crate::callout;
 use crate::client::login::SUBSCRIPTIONS_CLOSE_MS;
 use crate::closed::ClosedState;
-use crate::config::options::auth::Permissions as Configured;
 use eventloop::Io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Whether a connection stays.
 enum Verdict {
@@ -40,6 +41,10 @@ impl Client {
     pub(super) fn arm_expiry(&mut self, io: &mut Io<'_>) {
         let token = self.user.as_ref().and_then(|user| user.token.as_ref());
         let valid_for = token.and_then(|token| token.valid_for);
+        self.shared.update_details(|d| {
+            d.user_name = token.map(|token| token.name.clone()).unwrap_or_default();
+            d.expires = valid_for.and_then(|time| SystemTime::now().checked_add(time));
+        });
         self.expires_at = valid_for.map(|time| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4);
             io.arm(TIMER_EXPIRY, millis);
@@ -72,6 +77,11 @@ impl Client {
             return self.auth_expired(io, "Account Authentication Expired");
         }
         self.apply_limits();
+        let by_token = self.user.as_ref().is_some_and(|user| user.account.id == self.account.id);
+        let operators = self.shared.server.authenticator().operators().is_some();
+        if by_token && operators && self.account.trust().is_none() {
+            return self.auth_violation(io, &Denial::plain());
+        }
         if let (Some(user), Some(trust)) = (self.user.clone(), self.account.trust()) {
             match judge(&user, &trust) {
                 Verdict::Stays => self.renew_default_permissions(io, &user, &trust),
@@ -100,19 +110,16 @@ impl Client {
         let configured = server.authenticator();
         let beside_service = configured.callout_account() == Some(self.account.name.as_str())
             || self.account.trust().is_some_and(|trust| trust.external.is_some());
-        let check = |permissions: &Arc<Permissions>| {
-            let mut check = PublishCheck::new(permissions.clone());
-            check.beside_service = beside_service;
-            Box::new(check)
-        };
-        self.permissions = match permissions {
-            Some(permissions) => Some(check(permissions)),
-            None if beside_service => {
-                let (everything, _) = Permissions::compile(&Configured::default());
-                Some(check(&Arc::new(everything)))
-            }
-            None => None,
-        };
+        // Only the server asks an authorization service.
+        let own = beside_service.then(|| {
+            let configured = permissions.map(|permissions| permissions.configured().clone());
+            let mut configured = configured.unwrap_or_default();
+            let publish = configured.publish.get_or_insert_default();
+            publish.deny.push(callout::SUBJECT.to_owned());
+            Arc::new(Permissions::compile(&configured).0)
+        });
+        let permissions = own.as_ref().or(permissions);
+        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
         self.shared.set_permissions(permissions);
     }
 

@@ -18,7 +18,6 @@ use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
 use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
-use crate::callout;
 use crate::closed::ClosedState;
 use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
@@ -77,8 +76,6 @@ enum Refused {
 struct PublishCheck {
     permissions: Arc<Permissions>,
     verdicts: Verdicts,
-    /// It is in an account whose authorization service only the server may ask.
-    beside_service: bool,
 }
 
 /// Verdicts on subjects published to that are kept (spec 03 §12.2).
@@ -131,15 +128,12 @@ pub struct Client {
 
 impl PublishCheck {
     fn new(permissions: Arc<Permissions>) -> PublishCheck {
-        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED), beside_service: false }
+        PublishCheck { permissions, verdicts: Verdicts::new(PUBLISH_CACHED) }
     }
 
     /// Whether the user may publish to that subject, by the lists or as an answer.
     fn allows(&mut self, shared: &ClientShared, subject: &[u8]) -> bool {
         let permissions = &self.permissions;
-        if self.beside_service && subject == callout::SUBJECT.as_bytes() {
-            return false;
-        }
         self.verdicts.get(subject, b"", || permissions.may_publish(subject))
             || (permissions.responses().is_some() && shared.takes_reply(subject))
     }
@@ -211,8 +205,8 @@ impl Client {
 
     /// There are as many connections as there may be: says so, and closes.
     pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
-        self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
+        self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
     }
 
@@ -425,9 +419,15 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        self.shared.error(format_args!("{error}"));
+        let too_large = matches!(error, ParseError::MaxPayload { .. });
+        if too_large {
+            self.shared.error(format_args!("{error}"));
+        }
         if let Some(text) = error.wire_error() {
             self.send_error(io, text);
+        }
+        if !too_large {
+            self.shared.error(format_args!("{error}"));
         }
         let reason = match error {
             ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
@@ -469,8 +469,8 @@ impl Client {
         let settings = server.settings();
         match kind {
             TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
-                self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
+                self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),

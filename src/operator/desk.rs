@@ -9,7 +9,7 @@ use super::claims::{self, ActivationCheck, definition, exporters, next_activatio
 use super::resolver::{FetchError, Resolver};
 use crate::account::linking::Unlinked;
 use crate::account::trust::Trust;
-use crate::account::{Account, Accounts};
+use crate::account::{Account, AccountLimits, Accounts, Definition};
 use crate::client::ClientShared;
 use crate::closed::ClosedState;
 use crate::delivery::Kind;
@@ -353,6 +353,11 @@ impl Desk {
         if let Resolver::Memory(tokens) = &mut self.resolver {
             tokens.retain(|account, _| preloaded.contains_key(account));
             changed.extend(preloaded.keys().cloned());
+            for account in self.server.accounts() {
+                if account.trust().is_some() && !preloaded.contains_key(&account.name) {
+                    self.forget(&account, "removed");
+                }
+            }
         }
         if let Some(directory) = self.resolver.directory() {
             match directory.reread(now) {
@@ -361,15 +366,28 @@ impl Desk {
             }
         }
         for name in changed {
-            if self.is_loaded(&name)
-                && let Err(error) = self.update_from_resolver(&name)
-            {
-                let name = quote(name.as_bytes());
-                self.server.log.noticef(format_args!(
-                    "Reloaded: deleting account [bad claims]: {name}: {error}"
-                ));
+            if !self.is_loaded(&name) || self.update_from_resolver(&name).is_ok() {
+                continue;
+            }
+            if let Some(account) = self.server.account(&name) {
+                self.forget(&account, "bad claims");
             }
         }
+    }
+
+    /// The account has no claims any more: nobody is in it until there are new ones.
+    fn forget(&mut self, account: &Arc<Account>, why: &str) {
+        let name = quote(account.name.as_bytes());
+        self.server.log.noticef(format_args!("Reloaded: deleting account [{why}]: {name}"));
+        account.clear_trust();
+        let log = self.server.log.clone();
+        let check = ActivationCheck { now: unix_now(), log: &log };
+        let registry = self.server.account_registry();
+        let changes = registry.change(account, &check, |_| Definition::default());
+        for affected in changes.affected {
+            self.server.tell_account_changed(&affected);
+        }
+        self.due.remove(&account.name);
     }
 
     fn is_loaded(&self, name: &str) -> bool {
@@ -504,17 +522,17 @@ impl Desk {
         let log = self.server.log.clone();
         let check = ActivationCheck { now: unix_now(), log: &log };
         let changes = self.server.account_registry().change(&account, &check, |account| {
-            account.set_limits(crate::account::AccountLimits {
+            account.set_limits(AccountLimits {
                 max_subscriptions: 0,
                 max_payload: 0,
                 max_connections: 0,
                 max_leafnodes: 0,
             });
             account.set_expired(true);
-            crate::account::Definition {
+            Definition {
                 stream_imports: Vec::new(),
                 service_imports: Vec::new(),
-                ..crate::account::Definition::clone(&account.definition())
+                ..Definition::clone(&account.definition())
             }
         });
         for affected in changes.affected {
@@ -594,6 +612,14 @@ impl Server {
             }
         };
         self.fetch_account_then(account, Box::new(done))
+    }
+
+    /// The configuration has been read again: so are the claims that it brings.
+    pub fn reload_claims(&self, preloaded: &BTreeMap<String, String>) {
+        if let Some(orders) = self.desk() {
+            // Closed only when the server ends.
+            let _ = orders.send(Order::Reload(preloaded.clone()));
+        }
     }
 
     /// Has an account fetched for somebody else. `false` if there is nobody to do it.

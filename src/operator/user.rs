@@ -268,3 +268,44 @@ pub fn permissions(claimed: &Claimed) -> Option<Configured> {
     });
     Some(Configured { publish, subscribe: lists(&claimed.subscribe), responses })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::user::Responses;
+
+    fn texts(list: &[&str]) -> Option<Vec<String>> {
+        (!list.is_empty()).then(|| list.iter().map(|&s| s.to_owned()).collect())
+    }
+
+    #[test]
+    fn permissions_of_claims_are_those_of_a_configuration() {
+        assert_eq!(permissions(&Claimed::default()), None);
+        let claimed = Claimed {
+            publish: SubjectLists { allow: texts(&["foo", "bar"]), deny: texts(&["baz"]) },
+            subscribe: SubjectLists { allow: texts(&["x"]), deny: None },
+            responses: None,
+        };
+        let got = permissions(&claimed).unwrap();
+        let publish = got.publish.unwrap();
+        assert_eq!((publish.allow, publish.deny), (texts(&["foo", "bar"]), vec!["baz".to_owned()]));
+        assert_eq!(got.subscribe.unwrap().allow, texts(&["x"]));
+        assert_eq!(got.responses, None);
+    }
+
+    #[test]
+    fn who_may_answer_may_publish_nothing_else() {
+        let second = 1_000_000_000;
+        for (max, ttl, messages, expires) in [
+            (22, second / 10, 22, Some(Duration::from_millis(100))),
+            (0, 0, 1, Some(Duration::from_secs(120))),
+            (-1, -second, -1, None),
+        ] {
+            let responses = Some(Responses { max, ttl });
+            let got = permissions(&Claimed { responses, ..Claimed::default() }).unwrap();
+            assert_eq!(got.publish.unwrap().allow, Some(vec![]));
+            let responses = got.responses.unwrap();
+            assert_eq!((responses.max_messages, responses.expires), (messages, expires));
+        }
+    }
+}

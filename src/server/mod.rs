@@ -249,6 +249,7 @@ impl Server {
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
+            cluster: options.cluster.name.clone(),
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()

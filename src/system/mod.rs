@@ -20,6 +20,7 @@ pub mod requests;
 pub mod services;
 pub mod stats;
 mod thread;
+mod user_info;
 
 use crate::account::{Account, GLOBAL_ACCOUNT};
 use crate::client::ClientShared;

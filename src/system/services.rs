@@ -6,6 +6,7 @@ use super::events::{ConnectionsEvent, ServerInfo, server_subject};
 use super::requests::{self, Field, Options};
 use super::stats::StatszMessage;
 use super::thread::Speaker;
+use super::user_info::UserInfo;
 use crate::account::Account;
 use crate::closed::ClosedState;
 use crate::delivery::Kind;
@@ -60,6 +61,7 @@ enum Service {
     Reload,
     Kick,
     Ldm,
+    UserInfo,
     DebugSubscribers,
     Nsubs,
     /// What other servers tell, of which this one makes nothing without a way to them.
@@ -123,6 +125,7 @@ fn subscriptions(server: &Server) -> Vec<(String, Service)> {
         ("$SYS.REQ.ACCOUNT.PING.STATZ".to_owned(), Service::PingStatz),
         ("$SYS.ACCOUNT.*.LEAFNODE.CONNECT".to_owned(), Service::OtherServers),
         (format!("$SYS.LATENCY.M2.{hash}"), Service::OtherServers),
+        ("$SYS.REQ.USER.*.INFO".to_owned(), Service::UserInfo),
         ("$SYS.DEBUG.SUBSCRIBERS".to_owned(), Service::DebugSubscribers),
         (format!("$SYS.REQ.SERVER.{id}.RELOAD"), Service::Reload),
         (format!("$SYS.REQ.SERVER.{id}.KICK"), Service::Kick),
@@ -131,7 +134,7 @@ fn subscriptions(server: &Server) -> Vec<(String, Service)> {
     all
 }
 
-const SERVICES: [Service; 29] = [
+const SERVICES: [Service; 30] = [
     Service::Idz,
     Service::Statsz,
     Service::Varz,
@@ -158,6 +161,7 @@ const SERVICES: [Service; 29] = [
     Service::Reload,
     Service::Kick,
     Service::Ldm,
+    Service::UserInfo,
     Service::DebugSubscribers,
     Service::Nsubs,
     Service::OtherServers,
@@ -443,6 +447,11 @@ impl Request<'_> {
                     }
                 }
             }
+            Service::UserInfo => match self.message.client {
+                Some(client) => data(&UserInfo::of(server, client)),
+                // The server that a user is connected to knows about it.
+                None => Outcome::Silent,
+            },
             // These have no envelope.
             Service::Idz
             | Service::Statsz

@@ -105,6 +105,7 @@ impl Service {
 fn server(issuer: &KeyPair, more: &str) -> Server {
     Server::start(&format!(
         "debug: true\nhttp: \"127.0.0.1:-1\"\n\
+         server_tags: [ foo, bar ]\ncluster {{ name: HUB }}\n\
          accounts {{ AUTH {{ users = [ {{user: auth, password: pw}} ] }}, \
          APP {{ users = [ {{user: app, password: pw}} ] }}, OTHER {{}} }}\n\
          authorization {{ timeout: 1s, auth_callout {{ issuer: {}, account: AUTH, \
@@ -133,6 +134,9 @@ fn the_service_decides_about_users_the_server_does_not_know() {
     assert_eq!(request.base.subject, service.issuer.public_key());
     assert_eq!(request.base.issuer, request.server_id.id);
     assert_eq!(request.server_id.id, user.info["server_id"].as_str().expect("an id"));
+    assert_eq!(request.server_id.tags, ["foo", "bar"]);
+    assert_eq!(request.server_id.cluster, "HUB");
+    assert_eq!(request.server_id.version, user.info["version"].as_str().expect("a version"));
     assert!(request.server_id.xkey.is_empty() && asked.server_xkey.is_none());
     assert_eq!(request.client_info.user, "joe");
     assert_eq!(request.client_info.host, "127.0.0.1");
@@ -161,10 +165,24 @@ fn refusals_and_answers_that_make_no_sense_end_the_connection() {
     let issuer = KeyPair::new_account();
     let server = server(&issuer, "");
     let mut service = Service::new(&server, issuer, AUTH);
+    let mut events = accepted(&server, AUTH);
+    events.send("SUB $SYS.ACCOUNT.CLIENT.AUTH.ERR 1\r\n");
+    events.expect_nothing();
     let mut user = login(&server, r#""user":"joe""#);
     let asked = service.next();
     service.refuse(&asked, "not you");
     refused_by(&mut user);
+    let event: serde_json::Value = serde_json::from_slice(&events.message().1).expect("JSON");
+    assert_eq!(event["reason"], "Auth callout service returned an error: not you");
+    let mut user = login(&server, r#""user":"joe""#);
+    let asked = service.next();
+    service.grant(&asked, |claims| {
+        claims.base.audience = "APP".to_owned();
+        claims.user.proxy_required = true;
+    });
+    refused_by(&mut user);
+    let event: serde_json::Value = serde_json::from_slice(&events.message().1).expect("JSON");
+    assert_eq!(event["reason"], "Proxy connection required");
     server.wait_for_log("Auth callout service returned an error: not you");
     let mut user = login(&server, r#""auth_token":"t""#);
     let asked = service.next();
@@ -286,7 +304,9 @@ fn the_time_the_service_gives_a_user_ends() {
     let issuer = KeyPair::new_account();
     let server = server(&issuer, "");
     let mut service = Service::new(&server, issuer, AUTH);
-    let mut user = login(&server, "");
+    let mut user = server.connect();
+    user.answer_pings();
+    user.send(connect_line(""));
     let asked = service.next();
     service.grant(&asked, |claims| {
         claims.base.audience = "APP".to_owned();
@@ -308,6 +328,35 @@ fn commands_behind_connect_wait_for_the_answer() {
     service.grant(&asked, |claims| claims.base.audience = "APP".to_owned());
     assert_eq!(user.until_pong(), Vec::<String>::new());
     assert_eq!(user.until_pong(), ["MSG a 1 2", "hi"]);
+}
+
+#[test]
+fn a_connection_that_need_not_authenticate_is_delegated_before_its_first_command() {
+    let issuer = KeyPair::new_account();
+    let server = Server::start(&format!(
+        "accounts {{ AUTH {{ users = [ {{user: auth, password: pw}} ] }}, \
+         APP {{ users = [ {{user: app, password: pw}} ] }} }}\nno_auth_user: app\n\
+         authorization {{ timeout: 1s, auth_callout {{ issuer: {}, account: AUTH, \
+         auth_users: [ auth ] }} }}\n",
+        issuer.public_key()
+    ));
+    let mut service = Service::new(&server, issuer, AUTH);
+    let mut user = server.connect();
+    user.send("PING\r\n");
+    let asked = service.next();
+    service.send(&asked, b"");
+    refused_by(&mut user);
+    let mut user = server.connect();
+    user.send("PING\r\n");
+    let asked = service.next();
+    service.grant(&asked, |claims| {
+        claims.base.audience = "APP".to_owned();
+        claims.base.expires = now() + 2;
+    });
+    user.answer_pings();
+    user.until_pong();
+    user.expect_error("User Authentication Expired");
+    user.expect_close();
 }
 
 mod with_operators {

@@ -260,6 +260,7 @@ impl Consumer {
             }
             Ok(Lookup::Exhausted(last)) => {
                 self.progress.next_stream = self.progress.next_stream.max(last.next());
+                self.caught_up = true;
                 self.reached_end(turn);
                 Err(Stall::Idle)
             }

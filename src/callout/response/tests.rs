@@ -116,6 +116,10 @@ fn answers_that_do_not_fit_are_refused_with_the_reason() {
         &|r, _| (r.jwt, r.error) = (String::new(), "no".to_owned()),
         "Auth callout service returned an error: no",
     );
+    refused(
+        &|r, _| r.base.expires = NOW - 5,
+        "Authorization response had validation errors: claim is expired",
+    );
     refused(&|r, _| r.jwt = "x".to_owned(), "Expected 3 chunks");
     refused(
         &|_, u| u.base.subject.clone_from(&other),

@@ -6,7 +6,9 @@ use super::*;
 use crate::deletes::DeleteBlock;
 
 /// A delete block as first and last sequence and count, with `true` for a range.
-fn told(rig: &mut Rig) -> Vec<(bool, u64, u64, u64)> {
+type Told = (bool, u64, u64, u64);
+
+fn told(rig: &mut Rig) -> Vec<Told> {
     let blocks = rig.store().delete_blocks();
     blocks
         .iter()
@@ -17,11 +19,11 @@ fn told(rig: &mut Rig) -> Vec<(bool, u64, u64, u64)> {
         .collect()
 }
 
-fn range(first: u64, count: u64) -> (bool, u64, u64, u64) {
+fn range(first: u64, count: u64) -> Told {
     (true, first, first + count - 1, count)
 }
 
-fn set(first: u64, last: u64, count: u64) -> (bool, u64, u64, u64) {
+fn set(first: u64, last: u64, count: u64) -> Told {
     (false, first, last, count)
 }
 
@@ -32,7 +34,7 @@ fn gaps_between_blocks_are_ranges_and_deletes_within_are_sets() {
         rig.put("foo", &"x".repeat(20));
     }
     assert_eq!(rig.spans(), [(1, 4), (5, 8), (9, 12), (13, 16), (17, 20)]);
-    let steps: [(&[u64], &[(bool, u64, u64, u64)]); 9] = [
+    let steps: [(&[u64], &[Told]); 9] = [
         (&[9], &[range(9, 1)]),
         (&[10], &[range(9, 2)]),
         (&[8], &[set(8, 8, 1), range(9, 2)]),
@@ -58,7 +60,7 @@ fn gaps_of_whole_blocks_grow_and_stay_apart() {
         rig.put("foo", &"x".repeat(256));
     }
     assert_eq!(rig.spans().len(), 20);
-    let steps: [(&[u64], &[(bool, u64, u64, u64)]); 9] = [
+    let steps: [(&[u64], &[Told]); 9] = [
         (&[10], &[range(10, 1)]),
         (&[15], &[range(10, 1), range(15, 1)]),
         (&[11], &[range(10, 2), range(15, 1)]),

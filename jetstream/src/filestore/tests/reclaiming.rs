@@ -445,6 +445,8 @@ fn truncate_leaves_the_last_block_uncompressed_and_the_others_as_they_were() {
                 rig.store().truncate(seq(2), now).unwrap();
                 assert_eq!((rig.shape(), rig.state().num_deleted), ((1, 1, 2), 1));
                 assert_eq!(compressed(rig).last(), Some(&false));
+                rig.upkeep();
+                assert_eq!(compressed(rig)[0], packs);
                 rig.reopen();
                 assert_eq!(rig.put("foo", &payload), 3);
                 rig.roll();
