@@ -1,6 +1,5 @@
 //! From options to a running server, and from signals to its end (spec 02 §8 and §9).
 
-use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
@@ -8,6 +7,7 @@ use crate::config::options::ocsp::OcspMode;
 use crate::config::options::{LogFormat, Options};
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
+use crate::jwt::{VerifiedClaims, decode_operator};
 use crate::logging::{AfterFatal, LogOptions, Logger};
 use crate::process::signals::{ServerSignal, SignalThread};
 use crate::process::{banner, limits, pid_file};
@@ -24,18 +24,13 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let table = [
         (staples, "ocsp"),
         (verifies_ocsp(o), "ocsp_peer"),
-        (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
-        (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
-        (!o.operators.is_empty() || !o.trusted_keys.is_empty(), "operator mode"),
-        (o.account_resolver.is_some(), "resolver"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
         (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),
         (leafnode, "leafnodes"),
         (o.websocket.port.is_set(), "websocket"),
         (o.mqtt.port.is_set(), "mqtt"),
         (o.jetstream.enabled, "jetstream"),
-        (o.prof_port.is_set(), "prof_port"),
     ];
     table.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
 }
@@ -124,7 +119,7 @@ fn obey(server: &Arc<Server>, log: &Logger, signal: ServerSignal) {
 /// How the process ends when the server cannot start.
 pub fn run(mut options: Options, launch: Launch) -> Result<(), Exit> {
     options.set_baseline();
-    validate(&mut options, &UnverifiedClaims).map_err(|e| Exit::failure(&e))?;
+    validate(&mut options, &VerifiedClaims).map_err(|e| Exit::failure(&e))?;
     if let Some(feature) = missing_feature(&options) {
         return Err(Exit::failure(&format!(
             "configured but not supported by this build: {feature}"
@@ -153,6 +148,9 @@ pub fn run(mut options: Options, launch: Launch) -> Result<(), Exit> {
     let options = Arc::new(options);
     let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
     server.set_launch(launch);
+    if let Err(e) = server.start_profiling() {
+        return Err(fatal(&log, &format!("error starting profiler: {e}")));
+    }
     announce(&server, &options, &log);
     for error in server.authenticator().errors() {
         log.errorf(format_args!("{error}"));
@@ -205,13 +203,24 @@ fn announce(server: &Server, options: &Options, log: &Logger) {
     });
     let file = (!options.config_file.is_empty())
         .then_some((options.config_file.as_str(), options.config_digest.as_str()));
+    let claims: Vec<_> =
+        options.operators.iter().filter_map(|op| decode_operator(&op.jwt).ok()).collect();
+    let operators: Vec<banner::Operator<'_>> = claims
+        .iter()
+        .map(|claims| banner::Operator {
+            system_account: &claims.base.audience,
+            name: &claims.base.name,
+            issued_at: claims.base.issued_at,
+            expires_at: claims.base.expires,
+        })
+        .collect();
     lines.extend(banner::configuration(&banner::ConfigurationFacts {
         plaintext_passwords: has_plaintext_password(options),
-        profile_port: None,
+        profile_port: server.profiling_address().map(|address| address.port()),
         block_profile_rate: options.prof_block_rate,
         configuration_file: file,
-        operators: &[],
-        has_system_account: true,
+        operators: &operators,
+        has_system_account: server.system_account().is_some(),
         max_payload: i64::from(options.max_payload),
         has_default_js_domain: false,
     }));

@@ -1,6 +1,7 @@
 //! What runs on a reactor: the connections of all kinds, and the thread's delivery context.
 
 use crate::account::TrafficBatch;
+use crate::callout::Outcome;
 use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
@@ -32,6 +33,12 @@ pub enum Message {
     Refuse(Token),
     /// The options have changed; the other end is dropped when all connections were looked at.
     Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account that a connection waits for is there, or the reason why it is not.
+    AccountFetched(Token, Result<(), String>),
+    /// What the authorization service has decided about a connection.
+    CalloutAnswered(Token, Box<Outcome>),
+    /// Close a connection after telling it why.
+    Expel(Token, ClosedState, &'static str),
     /// The account of a connection has changed.
     AccountChanged(Token),
     /// Tell a client that it should go elsewhere.
@@ -237,6 +244,21 @@ impl Service for Worker {
                 });
                 drop(done);
             }
+            Message::AccountFetched(token, fetched) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.account_fetched(io, fetched),
+                });
+            }
+            Message::CalloutAnswered(token, outcome) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.callout_answered(io, *outcome),
+                });
+            }
+            Message::Expel(token, reason, text) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.expel(io, reason, text),
+                });
+            }
             Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
                 Connection::Client(c) => c.account_changed(io),
             }),
@@ -261,6 +283,6 @@ impl Service for Worker {
         self.server.note_pass(self.index, nanos);
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
-        self.server.stats.add_clients(&t);
+        self.server.stats.client_traffic.add(&t);
     }
 }

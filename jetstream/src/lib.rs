@@ -9,6 +9,7 @@ pub mod config;
 #[cfg(test)]
 mod conformance;
 pub mod consumer;
+pub mod consumers;
 pub mod deletes;
 pub mod disk;
 pub mod duration;

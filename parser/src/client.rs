@@ -119,6 +119,18 @@ pub struct Pub<'a> {
     pub arg: &'a [u8],
 }
 
+impl<'a> Pub<'a> {
+    /// The header block, or nothing.
+    pub fn header(&self) -> &'a [u8] {
+        self.payload.get(..self.header_len as usize).unwrap_or_default()
+    }
+
+    /// What follows the header block.
+    pub fn body(&self) -> &'a [u8] {
+        self.payload.get(self.header_len as usize..).unwrap_or_default()
+    }
+}
+
 /// The control line of a publication without a proper payload so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PubLine<'a> {

@@ -7,6 +7,7 @@ mod mappings;
 mod registry;
 pub mod responses;
 pub mod shares;
+pub mod trust;
 
 pub use imports::{ServiceImport, StreamImport};
 pub use mappings::{Mapped, Mappings};
@@ -14,6 +15,7 @@ pub use registry::Accounts;
 pub use responses::Responses;
 pub use shares::{Definition, ServiceExport};
 
+use crate::message_trace::AccountDestination;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Sublist;
 use expiry::Expiry;
@@ -21,6 +23,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
+use trust::Trust;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -76,16 +79,15 @@ impl Traffic {
             self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
             self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
         }
-        let out_messages = batch.out_messages + batch.internal_messages;
-        if out_messages != 0 {
-            self.out_messages.fetch_add(out_messages, Ordering::Relaxed);
-            let out_bytes = batch.out_bytes + batch.internal_bytes;
-            self.out_bytes.fetch_add(out_bytes, Ordering::Relaxed);
+        if batch.out_messages != 0 {
+            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
+            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
         }
     }
 }
 
-/// Traffic of one read batch, counted without atomics.
+/// Traffic of one read batch, counted without atomics. What is delivered to parts of this server
+/// does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficBatch {
     /// Messages received.
@@ -96,10 +98,6 @@ pub struct TrafficBatch {
     pub out_messages: i64,
     /// Bytes delivered to clients.
     pub out_bytes: i64,
-    /// Messages delivered to parts of this server.
-    pub internal_messages: i64,
-    /// Bytes delivered to parts of this server.
-    pub internal_bytes: i64,
 }
 
 impl TrafficBatch {
@@ -109,17 +107,6 @@ impl TrafficBatch {
         self.in_bytes += other.in_bytes;
         self.out_messages += other.out_messages;
         self.out_bytes += other.out_bytes;
-        self.internal_messages += other.internal_messages;
-        self.internal_bytes += other.internal_bytes;
-    }
-
-    /// Splits off what was delivered to parts of this server.
-    pub fn take_internal(&mut self) -> TrafficBatch {
-        TrafficBatch {
-            internal_messages: std::mem::take(&mut self.internal_messages),
-            internal_bytes: std::mem::take(&mut self.internal_bytes),
-            ..TrafficBatch::default()
-        }
     }
 }
 
@@ -139,8 +126,14 @@ pub struct Account {
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
+    /// Where traces go that others ask for.
+    trace_destination: Mutex<AccountDestination>,
     /// What it shares and uses.
     definition: RwLock<Arc<Definition>>,
+    /// What its claims say of its users; nothing without operators, or as long as there are none.
+    trust: RwLock<Option<Arc<Trust>>>,
+    /// Its time is over, or it was deleted.
+    expired: AtomicBool,
     has_stream_imports: AtomicBool,
     /// Streams of other accounts.
     stream_imports: RwLock<Arc<[Arc<StreamImport>]>>,
@@ -172,7 +165,10 @@ impl Account {
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
+            trace_destination: Mutex::default(),
             definition: RwLock::default(),
+            trust: RwLock::new(None),
+            expired: AtomicBool::new(false),
             has_stream_imports: AtomicBool::new(false),
             stream_imports: RwLock::default(),
             service_imports: RwLock::default(),
@@ -184,9 +180,45 @@ impl Account {
         }
     }
 
-    /// The name that monitoring shows beside the name.
+    /// The name that monitoring shows beside the name: the one for people, if there is one.
     pub fn name_tag(&self) -> String {
-        self.name.clone()
+        match self.trust() {
+            Some(trust) if !trust.name.is_empty() => trust.name.clone(),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// How logs name it.
+    pub fn trace_label(&self) -> String {
+        match self.trust() {
+            Some(trust) if !trust.name.is_empty() => format!("{}/{}", self.name, trust.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// What its claims say of its users.
+    pub fn trust(&self) -> Option<Arc<Trust>> {
+        self.trust.read().clone()
+    }
+
+    /// Replaces what its claims say of its users.
+    pub fn set_trust(&self, trust: Trust) {
+        *self.trust.write() = Some(Arc::new(trust));
+    }
+
+    /// Its claims are no more.
+    pub fn clear_trust(&self) {
+        *self.trust.write() = None;
+    }
+
+    /// Whether its time is over, or it was deleted.
+    pub fn is_expired(&self) -> bool {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Records that its time is over, or that it is not any more.
+    pub fn set_expired(&self, expired: bool) {
+        self.expired.store(expired, Ordering::Relaxed);
     }
 
     /// Registers a client connection.
@@ -217,6 +249,16 @@ impl Account {
     /// Replaces the limits, for the connections to come.
     pub fn set_limits(&self, limits: AccountLimits) {
         *self.limits.lock() = limits;
+    }
+
+    /// Where traces of messages go that others ask to be traced.
+    pub fn trace_destination(&self) -> AccountDestination {
+        self.trace_destination.lock().clone()
+    }
+
+    /// Replaces that.
+    pub fn set_trace_destination(&self, destination: AccountDestination) {
+        *self.trace_destination.lock() = destination;
     }
 
     /// When it came to be as it is.

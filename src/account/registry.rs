@@ -8,6 +8,7 @@ use super::linking::{Activations, Linked, NoActivations, Unlinked, link};
 use super::{Account, AccountLimits, DIGITS, Definition, GLOBAL_ACCOUNT, Mappings, SYSTEM_ACCOUNT};
 use crate::config::options::Options;
 use crate::config::options::account as configured;
+use crate::message_trace::AccountDestination;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -128,16 +129,21 @@ impl Accounts {
         for (account, mappings) in o.accounts.iter().zip(mappings) {
             let made = self.get_or_make(&account.name);
             made.set_limits(limits(account.limits));
+            made.set_trace_destination(AccountDestination {
+                subject: account.trace_destination.clone(),
+                sampling: account.trace_sampling,
+            });
             made.set_mappings(mappings);
             made.set_definition(self.complete(&account.name, Definition::of(account, exists)));
             made.touch();
         }
         let with_operators = !o.trusted_keys.is_empty() || !o.operators.is_empty();
         for account in self.all() {
-            if names.contains(account.name.as_str()) || with_operators {
+            if names.contains(account.name.as_str()) || account.trust().is_some() {
                 continue;
             }
-            let permanent = account.id == self.global.id
+            let permanent = with_operators
+                || account.id == self.global.id
                 || self.system.as_ref().is_some_and(|system| system.id == account.id);
             let nothing = Definition::default();
             account.set_definition(if permanent {
@@ -146,6 +152,7 @@ impl Accounts {
                 nothing
             });
             account.set_limits(AccountLimits::default());
+            account.set_trace_destination(AccountDestination::default());
             account.set_mappings(None);
             if !permanent {
                 self.by_name.write().remove(&account.name);
@@ -156,6 +163,10 @@ impl Accounts {
             self.link(account, &NoActivations);
         }
         for account in self.all() {
+            // What claims say is not for the configuration to change.
+            if account.trust().is_some() {
+                continue;
+            }
             changes.unlinked.extend(self.link(&account, &NoActivations).unlinked);
             changes.affected.push(account);
         }

@@ -65,6 +65,15 @@ pub struct Responses {
     waiting: Mutex<HashMap<Box<[u8]>, Response>>,
 }
 
+/// A subject of the form of replies that no answer is waited for under.
+pub fn reply_subject(own: u64, random: u64) -> Vec<u8> {
+    let mut subject = REPLY_PREFIX.to_vec();
+    push_digits(&mut subject, own);
+    subject.push(b'.');
+    push_digits(&mut subject, random);
+    subject
+}
+
 fn push_digits(out: &mut Vec<u8>, mut random: u64) {
     for _ in 0..PART_LEN {
         out.push(DIGITS[(random % 62) as usize]);

@@ -14,20 +14,27 @@ pub mod screen;
 pub mod verdicts;
 
 use crate::account::Account;
+use crate::callout::{Policy, Subjected};
 use crate::client::ConnectOptions;
 use crate::closed::ClosedState;
 use crate::config::options::Options;
-use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions as Configured};
+use crate::config::options::auth::{
+    AuthCallout, ConnectionType, ConnectionTypes, Permissions as Configured,
+};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
 use crate::nkey;
+use crate::operator::user::{Fetched, TokenUser};
+use crate::operator::{self, Operators};
 use crate::tls::dn::DistinguishedName;
 use crate::tls::peer::{Candidate, Peer};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use jiff::Timestamp;
 use nkeys::KeyPair;
 use password::{Check, Hashed};
 use permissions::Permissions;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A user, known by a name and password or by an nkey.
@@ -41,6 +48,30 @@ pub struct User {
     pub permissions: Option<Arc<Permissions>>,
     connection_types: ConnectionTypes,
     proxy_required: bool,
+    /// What the token says, if it came with one.
+    pub token: Option<Box<TokenUser>>,
+}
+
+impl User {
+    /// A user that a token speaks of.
+    pub(crate) fn by_token(
+        name: String,
+        account: Arc<Account>,
+        permissions: Option<Arc<Permissions>>,
+        connection_types: ConnectionTypes,
+        proxy_required: bool,
+        token: TokenUser,
+    ) -> User {
+        User {
+            name,
+            password: Secret::default(),
+            account,
+            permissions,
+            connection_types,
+            proxy_required,
+            token: Some(Box::new(token)),
+        }
+    }
 }
 
 /// The credentials that are looked at where there are no users.
@@ -64,6 +95,27 @@ pub struct Attempt<'a> {
     pub warning: Option<String>,
     /// Set to the key of the trusted proxy that vouches for the connection.
     pub proxy: Option<String>,
+    /// Set to what is to be logged at debug level although it is let in.
+    pub debug: Option<String>,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Finds accounts by name.
+    pub find: &'a dyn Fn(&str) -> Option<Arc<Account>>,
+    /// Set to who else has a say about it.
+    pub subjected: Option<Subjected>,
+    /// What came of the [`Decision::Fetch`] for the same attempt before.
+    pub fetched: Option<Fetched>,
+}
+
+impl Attempt<'_> {
+    /// The user whom it is about has to come through a trusted proxy, or need not.
+    fn needs_proxy(&mut self, required: bool) {
+        if let Some(subjected) = &mut self.subjected {
+            subjected.proxy_required = required;
+        }
+    }
 }
 
 /// What is decided about an attempt.
@@ -74,6 +126,8 @@ pub enum Decision {
     Denied(Denial),
     /// It may, if the password matches the hash.
     Pending(Option<Arc<User>>, Hashed),
+    /// That depends on an account that has to be fetched first.
+    Fetch(String),
 }
 
 /// Why an attempt was refused. The peer always gets the same text.
@@ -83,21 +137,36 @@ pub struct Denial {
     pub reason: ClosedState,
     /// What to log at debug level.
     pub debug: Option<String>,
+    /// What to log at error level.
+    pub error: Option<String>,
+    /// The account is not one of the pinned ones.
+    pub unpinned: bool,
 }
 
 impl Denial {
     /// Wrong credentials.
     pub fn plain() -> Denial {
-        Denial { reason: ClosedState::AuthenticationViolation, debug: None }
+        Denial {
+            reason: ClosedState::AuthenticationViolation,
+            debug: None,
+            error: None,
+            unpinned: false,
+        }
     }
 
-    fn because(text: impl Into<String>) -> Denial {
+    /// For another reason than the credentials.
+    pub fn of(reason: ClosedState) -> Denial {
+        Denial { reason, ..Denial::plain() }
+    }
+
+    /// With a text for the debug log.
+    pub(crate) fn because(text: impl Into<String>) -> Denial {
         Denial { debug: Some(text.into()), ..Denial::plain() }
     }
 
-    fn proxy_required() -> Denial {
+    pub(crate) fn proxy_required() -> Denial {
         let debug = Some("proxy connection required".to_owned());
-        Denial { reason: ClosedState::ProxyRequired, debug }
+        Denial { debug, ..Denial::of(ClosedState::ProxyRequired) }
     }
 }
 
@@ -113,6 +182,10 @@ pub struct Authenticator {
     /// Users are found by certificate (`verify_and_map`).
     maps_certificates: bool,
     trusted_proxies: Vec<KeyPair>,
+    /// Set in operator mode: users come with tokens then.
+    operators: Option<Operators>,
+    /// Who else has a say about connections.
+    callout: Option<Arc<AuthCallout>>,
     /// What could not be compiled, for the log.
     errors: Vec<String>,
 }
@@ -136,6 +209,7 @@ impl Authenticator {
                 permissions,
                 connection_types: user.allowed_connection_types,
                 proxy_required: user.proxy_required,
+                token: None,
             });
             users.insert(user.username.clone(), entry);
         }
@@ -149,6 +223,7 @@ impl Authenticator {
                 permissions,
                 connection_types: user.allowed_connection_types,
                 proxy_required: user.proxy_required,
+                token: None,
             });
             nkeys.insert(user.nkey.clone(), entry);
         }
@@ -170,6 +245,7 @@ impl Authenticator {
                 permissions: None,
                 connection_types: ConnectionTypes::default(),
                 proxy_required: false,
+                token: None,
             };
             users.insert(name.to_owned(), Arc::new(entry));
         }
@@ -182,13 +258,28 @@ impl Authenticator {
             proxy_required: o.proxy_required,
             maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
             trusted_proxies: trusted.iter().filter_map(|key| nkey::verifier(key)).collect(),
+            operators: Operators::of(o),
+            callout: o.auth_callout.clone().map(Arc::new),
             errors: compiled.errors,
         }
     }
 
+    /// The account in which a configured service decides about connections.
+    pub fn callout_account(&self) -> Option<&str> {
+        self.callout.as_ref().map(|callout| callout.account.as_str())
+    }
+
+    /// Whose signatures count, in operator mode.
+    pub fn operators(&self) -> Option<&Operators> {
+        self.operators.as_ref()
+    }
+
     /// Whether a connection must authenticate.
     pub fn required(&self) -> bool {
-        !self.users.is_empty() || !self.nkeys.is_empty() || !matches!(self.single, Single::None)
+        self.operators.is_some()
+            || !self.users.is_empty()
+            || !self.nkeys.is_empty()
+            || !matches!(self.single, Single::None)
     }
 
     /// Whether there are users, by name or by nkey.
@@ -213,7 +304,7 @@ impl Authenticator {
 
     /// Whether connections get a challenge to sign.
     pub fn needs_nonce(&self) -> bool {
-        !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
+        self.operators.is_some() || !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
     }
 
     /// Texts to log at error level: permissions that make no sense.
@@ -236,8 +327,18 @@ impl Authenticator {
             Ok(trusted) => trusted,
             Err(denial) => return Decision::Denied(denial),
         };
+        if let Some(callout) = &self.callout {
+            attempt.subjected = Some(Subjected {
+                policy: Policy::Configured(callout.clone()),
+                proxy_required: false,
+                trusted_proxy,
+            });
+        }
         if !self.required() {
             return Decision::Granted(None);
+        }
+        if let Some(operators) = &self.operators {
+            return operator::user::decide(operators, attempt, trusted_proxy);
         }
         let anonymous = attempt.options.user.is_empty()
             && attempt.options.pass.is_empty()
@@ -269,8 +370,8 @@ impl Authenticator {
             return Ok(false);
         }
         let untrusted = |text: &str| Denial {
-            reason: ClosedState::ProxyNotTrusted,
             debug: Some(text.to_owned()),
+            ..Denial::of(ClosedState::ProxyNotTrusted)
         };
         let Ok(signature) = BASE64URL_NOPAD.decode(signature.as_bytes()) else {
             return Err(untrusted("Proxy signature not valid base64"));
@@ -309,7 +410,8 @@ impl Authenticator {
         user.map(Some).ok_or_else(Denial::plain)
     }
 
-    fn decide_nkey(&self, attempt: &Attempt<'_>, user: &Arc<User>, trusted: bool) -> Decision {
+    fn decide_nkey(&self, attempt: &mut Attempt<'_>, user: &Arc<User>, trusted: bool) -> Decision {
+        attempt.needs_proxy(user.proxy_required);
         if user.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }
@@ -365,18 +467,20 @@ impl Authenticator {
         in_any_order
     }
 
-    fn decide_user(&self, attempt: &Attempt<'_>, trusted: bool) -> Decision {
+    fn decide_user(&self, attempt: &mut Attempt<'_>, trusted: bool) -> Decision {
         let user = self.users.get(&attempt.options.user);
         let Some(user) = user.filter(|user| user.connection_types.allows(attempt.kind)) else {
             return Decision::Denied(Denial::plain());
         };
+        attempt.needs_proxy(user.proxy_required);
         if user.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }
         compare(&user.password, &attempt.options.pass, Some(user.clone()))
     }
 
-    fn decide_single(&self, attempt: &Attempt<'_>, trusted: bool) -> Decision {
+    fn decide_single(&self, attempt: &mut Attempt<'_>, trusted: bool) -> Decision {
+        attempt.needs_proxy(self.proxy_required);
         if self.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }
@@ -443,11 +547,15 @@ impl Compiled {
 }
 
 /// How a connection is named where its authentication failed: ` - User "x"`, or nothing.
-pub fn who(o: &ConnectOptions) -> String {
+///
+/// `jwt_user` is the public key of the user of an accepted token.
+pub fn who(o: &ConnectOptions, jwt_user: &str) -> String {
     if !o.nkey.is_empty() {
         format!(" - Nkey {}", quote(&o.nkey))
     } else if !o.user.is_empty() {
         format!(" - User {}", quote(&o.user))
+    } else if !jwt_user.is_empty() {
+        format!(" - JWT User {}", quote(jwt_user))
     } else if !o.auth_token.is_empty() {
         " - Token \"[REDACTED]\"".to_owned()
     } else {

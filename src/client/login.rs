@@ -4,19 +4,26 @@
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
 use super::connect::ConnectOptions;
-use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
-use crate::account::Account;
+use super::{Client, FIRST_PING_MS, TIMER_SUBSCRIPTIONS, effective_limit};
+use crate::account::{Account, GLOBAL_ACCOUNT};
 use crate::auth::{Attempt, Decision, Denial, User, who};
+use crate::callout::request::Presented;
+use crate::callout::{Ask, Outcome, Subjected};
 use crate::closed::ClosedState;
 use crate::config::options::auth::ConnectionType;
 use crate::config::secret::Secret;
+use crate::config::text::{quote, quote_list};
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
+use crate::operator::desk::TOO_MANY_CONNECTIONS;
+use crate::operator::user::Fetched;
 use eventloop::Io;
+use jiff::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Time between telling a client that its account allows it no subscription and closing it.
-const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
+pub(super) const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
 
 /// What made a connection authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +41,8 @@ pub(super) struct Checking {
     user: Option<Arc<User>>,
     occasion: Occasion,
     hash: Box<Secret>,
+    /// Who else has a say.
+    subjected: Option<Subjected>,
     /// The configuration has changed meanwhile: the answer does not count.
     pub(super) outdated: bool,
 }
@@ -53,7 +62,9 @@ impl Client {
         }
         self.identity_filled_in = false;
         // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
-        self.options.jwt.clear();
+        if server.authenticator().operators().is_none() {
+            self.options.jwt.clear();
+        }
         self.connect_received = true;
         if !first {
             self.drop_subscriptions();
@@ -76,6 +87,10 @@ impl Client {
     }
 
     pub(super) fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
+        self.decide(io, occasion, None);
+    }
+
+    fn decide(&mut self, io: &mut Io<'_>, occasion: Occasion, fetched: Option<Fetched>) {
         let server = self.shared.server.clone();
         let nobody = |o: &ConnectOptions| o.user.is_empty() && o.nkey.is_empty();
         let came_as_nobody = nobody(&self.options);
@@ -86,9 +101,18 @@ impl Client {
             peer: self.shared.tls().and_then(|tls| tls.peer.as_ref()),
             warning: None,
             proxy: None,
+            debug: None,
+            address: self.shared.peer().ip().to_canonical(),
+            now: Timestamp::now(),
+            find: &|name| server.account(name),
+            subjected: None,
+            fetched,
         };
         let decision = server.authenticator().decide(&mut attempt);
-        let Attempt { warning, proxy, .. } = attempt;
+        let Attempt { warning, proxy, debug, subjected, .. } = attempt;
+        if let Some(text) = debug {
+            self.shared.debug(format_args!("{text}"));
+        }
         if let Some(warning) = warning {
             self.shared.warn(format_args!("{warning}"));
         }
@@ -97,23 +121,37 @@ impl Client {
         }
         self.identity_filled_in |= came_as_nobody && !nobody(&self.options);
         match decision {
-            Decision::Granted(user) => self.logged_in(io, user.as_deref(), occasion),
-            Decision::Denied(denial) => self.auth_violation(io, &denial),
+            Decision::Granted(user) => self.decided(io, occasion, Ok(user), subjected),
+            Decision::Fetch(account) => {
+                self.fetching = Some(occasion);
+                io.pause();
+                if !server.fetch_account(account, self.shared.clone()) {
+                    self.account_fetched(io, Err("account missing".to_owned()));
+                }
+            }
+            Decision::Denied(denial) => self.decided(io, occasion, Err(denial), subjected),
             // What was presented has not changed, and neither has what it is compared with.
             Decision::Pending(user, hashed)
                 if occasion == Occasion::Reload
                     && self.verified.as_deref().is_some_and(|hash| hash == hashed.hash()) =>
             {
-                self.logged_in(io, user.as_deref(), occasion);
+                self.decided(io, occasion, Ok(user), subjected);
             }
             Decision::Pending(user, hashed) => {
                 let hash = Box::new(hashed.hash().clone());
-                let checking = Checking { user, occasion, hash, outdated: false };
+                let checking = Checking { user, occasion, hash, outdated: false, subjected };
                 self.checking = Some(Box::new(checking));
                 io.pause();
                 server.hash_pool.check(self.shared.clone(), hashed);
             }
         }
+    }
+
+    /// The account of the login that was waited for is there, or the reason why it is not.
+    pub fn account_fetched(&mut self, io: &mut Io<'_>, fetched: Fetched) {
+        let Some(occasion) = self.fetching.take() else { return };
+        io.resume();
+        self.decide(io, occasion, Some(fetched));
     }
 
     /// The password of the login that was waited for has been checked.
@@ -124,37 +162,133 @@ impl Client {
             self.log_in(io, checking.occasion);
         } else if matches {
             self.verified = Some(checking.hash);
-            self.logged_in(io, checking.user.as_deref(), checking.occasion);
+            self.decided(io, checking.occasion, Ok(checking.user), checking.subjected);
         } else {
-            self.auth_violation(io, &Denial::plain());
+            self.decided(io, checking.occasion, Err(Denial::plain()), checking.subjected);
         }
     }
 
-    fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&User>, occasion: Occasion) {
+    /// The server itself has decided; an authorization service may have to confirm, or to know
+    /// better (spec 03 §26).
+    fn decided(
+        &mut self,
+        io: &mut Io<'_>,
+        occasion: Occasion,
+        result: Result<Option<Arc<User>>, Denial>,
+        subjected: Option<Subjected>,
+    ) {
+        let user = result.as_ref().ok().and_then(Option::as_ref);
+        let asked = subjected.filter(|subjected| {
+            let account = user.map(|user| user.account.name.as_str());
+            let account = account.filter(|name| *name != GLOBAL_ACCOUNT);
+            subjected.policy.delegates(&self.presents_as(user), account)
+        });
+        if let Some(subjected) = asked {
+            let token = user.and_then(|user| user.token.as_ref());
+            let presented = Presented {
+                options: (*self.options).clone(),
+                nonce: self.nonce.to_string(),
+                user: self.presents_as(user),
+                name_tag: token.map(|token| token.name.clone()).unwrap_or_default(),
+                tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
+            };
+            self.calling_out = Some(occasion);
+            io.pause();
+            let ask = Ask { client: self.shared.clone(), presented, subjected };
+            if !self.shared.server.clone().call_out(ask) {
+                let refused = Outcome::Refused(ClosedState::AuthenticationViolation);
+                self.callout_answered(io, refused);
+            }
+            return;
+        }
+        match result {
+            Ok(user) => self.logged_in(io, user.as_ref(), occasion),
+            Err(denial) => self.auth_violation(io, &denial),
+        }
+    }
+
+    /// As whom the connection presents itself.
+    fn presents_as(&self, user: Option<&Arc<User>>) -> String {
+        let o = &self.options;
+        if !o.nkey.is_empty() {
+            o.nkey.clone()
+        } else if !o.user.is_empty() {
+            o.user.clone()
+        } else if !o.jwt.is_empty() {
+            user.map(|user| user.name.clone()).unwrap_or_default()
+        } else if !o.auth_token.is_empty() {
+            "[REDACTED]".to_owned()
+        } else {
+            String::new()
+        }
+    }
+
+    /// The authorization service has answered, or not in time.
+    pub fn callout_answered(&mut self, io: &mut Io<'_>, outcome: Outcome) {
+        let Some(occasion) = self.calling_out.take() else { return };
+        io.resume();
+        match outcome {
+            Outcome::Refused(reason) => self.auth_violation(io, &Denial::of(reason)),
+            Outcome::Granted(user, name) => {
+                self.options.jwt.clear();
+                if !name.is_empty() {
+                    self.options.user = name;
+                    self.options.nkey.clear();
+                    self.options.auth_token.clear();
+                }
+                self.logged_in(io, Some(&user), occasion);
+            }
+        }
+    }
+
+    fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&Arc<User>>, occasion: Occasion) {
+        self.user = user.filter(|user| user.token.is_some()).cloned();
+        self.arm_expiry(io);
+        self.say_authenticated();
+        let user = user.map(|user| &**user);
         if occasion == Occasion::Reload {
             return self.stays(io, user);
         }
         if let Some(user) = user {
             if self.enter_account(user.account.clone()).is_err() {
-                let text = "maximum account active connections exceeded";
-                self.shared.error(format_args!("{text}"));
-                self.send_error(io, text);
-                return self.close(io, ClosedState::MaxAccountConnectionsExceeded);
+                let reason = ClosedState::MaxAccountConnectionsExceeded;
+                return self.expel(io, reason, TOO_MANY_CONNECTIONS);
             }
             if self.max_subscriptions == 0 {
                 self.too_many_subscriptions(io);
                 io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
             }
         }
-        let permissions = user.and_then(|user| user.permissions.as_ref());
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(user.and_then(|user| user.permissions.as_ref()));
         self.limits.auth_pending = false;
         self.update_details();
         self.tell_connected();
         if occasion != Occasion::OtherCommand {
             self.finish_connect(io, occasion == Occasion::FirstConnect);
         }
+    }
+
+    /// A line for the debug log about a user that came with a token.
+    fn say_authenticated(&self) {
+        if self.options.jwt.is_empty() {
+            return;
+        }
+        let Some(user) = &self.user else { return };
+        let (Some(token), Some(trust)) = (&user.token, user.account.trust()) else { return };
+        let tags = |tags: &[String]| quote_list(tags);
+        self.shared.debug(format_args!(
+            "Authenticated JWT: Client {} (claim-name: {}, claim-tags: {}) signed with {} by \
+             Account {} (claim-name: {}, claim-tags: {}) signed with {} has mappings {}",
+            quote(&user.name),
+            quote(&token.name),
+            tags(&token.tags),
+            quote(&token.issuer),
+            quote(&user.account.name),
+            quote(&trust.name),
+            tags(&trust.tags),
+            quote(&trust.issuer),
+            user.account.mappings().is_some()
+        ));
     }
 
     /// Registers the connection with an account, and no longer with the one before. A connection
@@ -178,7 +312,17 @@ impl Client {
     /// Makes the limits of account and server those of the connection.
     pub(super) fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
-        let limits = self.account.limits();
+        let mut limits = self.account.limits();
+        if let Some(token) = self.user.as_ref().and_then(|user| user.token.as_ref()) {
+            let current = self.account.trust().and_then(|trust| {
+                let scope = trust.signer(&token.issuer).flatten();
+                scope.map(|scope| (scope.template.max_payload, scope.template.max_subscriptions))
+            });
+            let (payload, subscriptions) =
+                current.unwrap_or((token.max_payload, token.max_subscriptions));
+            limits.max_payload = effective_limit(payload, limits.max_payload);
+            limits.max_subscriptions = effective_limit(subscriptions, limits.max_subscriptions);
+        }
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
         self.max_subscriptions =
             effective_limit(settings.max_subscriptions, limits.max_subscriptions);
@@ -191,17 +335,6 @@ impl Client {
                     "Max {what} set to {effective} from server overrides account or user config"
                 ));
             }
-        }
-    }
-
-    /// The account has changed: limits, and streams that it imports.
-    pub fn account_changed(&mut self, io: &mut Io<'_>) {
-        self.apply_limits();
-        self.renew_shadows();
-        let count = i64::try_from(self.shared.subscription_count()).unwrap_or(i64::MAX);
-        if self.max_subscriptions >= 0 && count > self.max_subscriptions {
-            self.too_many_subscriptions(io);
-            io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
         }
     }
 
@@ -240,9 +373,9 @@ impl Client {
     /// The label that log lines carry. What the first CONNECT tells stays in it.
     fn describe(&self, first: bool) {
         let o = &self.options;
-        let user = user_label(&o.nkey, &o.user, &o.jwt, !o.auth_token.is_empty());
+        let user = user_label(&o.nkey, &o.user, self.token_user(), !o.auth_token.is_empty());
         self.shared.update_label(|label| {
-            label.set_account_and_user(Some(&self.account.name), user.as_deref());
+            label.set_account_and_user(Some(&self.account.trace_label()), user.as_deref());
             if first {
                 label.append_connect(ConnectIdentity {
                     version: &o.version,
@@ -266,7 +399,9 @@ impl Client {
                 o.nkey.clone()
             } else if !o.user.is_empty() {
                 o.user.clone()
-            } else if !o.auth_token.is_empty() && o.jwt.is_empty() {
+            } else if !o.jwt.is_empty() {
+                self.token_user().to_owned()
+            } else if !o.auth_token.is_empty() {
                 "[REDACTED]".to_owned()
             } else {
                 String::new()
@@ -280,7 +415,14 @@ impl Client {
         if let Some(text) = &denial.debug {
             self.shared.debug(format_args!("{text}"));
         }
-        self.shared.error(format_args!("authentication error{}", who(&self.options)));
+        if let Some(text) = &denial.error {
+            self.shared.error(format_args!("{text}"));
+        }
+        if denial.unpinned {
+            self.shared.server.stats.pinned_account_fails.fetch_add(1, Ordering::Relaxed);
+        }
+        let who = who(&self.options, self.token_user());
+        self.shared.error(format_args!("authentication error{who}"));
         self.send_error(io, "Authorization Violation");
         let server = &self.shared.server;
         if let Some(system) = server.system() {

@@ -2,17 +2,20 @@
 //!
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
+mod changes;
 mod connect;
 mod login;
 mod opening;
 mod reload;
 mod shared;
+mod traced;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
 use crate::account::imports::shadows;
 use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
+use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
@@ -20,6 +23,7 @@ use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::message_trace::trigger::may_ask;
 use crate::process::errno::error_text;
 use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
@@ -42,6 +46,7 @@ const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
+const TIMER_EXPIRY: u8 = 5;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
@@ -56,6 +61,15 @@ struct Memo {
     generation: u64,
     subject: Vec<u8>,
     matched: Matched,
+}
+
+/// Why a publication does not go out; the client has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// Its subject.
+    Subject,
+    /// Its reply subject.
+    Reply,
 }
 
 /// What a connection with permissions checks before it publishes.
@@ -88,8 +102,16 @@ pub struct Client {
     permissions: Option<Box<PublishCheck>>,
     /// The challenge in INFO, empty if there was none.
     nonce: Box<str>,
+    /// As whom it was let in, if it has to be known after the login.
+    user: Option<Arc<User>>,
+    /// Set while the account of its user is being fetched: nothing is read meanwhile.
+    fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// Tick at which the user's time is over.
+    expires_at: Option<u64>,
     /// User, password or nkey are those of the user without credentials or of a certificate, and
     /// were not presented.
     identity_filled_in: bool,
@@ -158,7 +180,11 @@ impl Client {
             memo: None,
             permissions: None,
             nonce: nonce.into(),
+            user: None,
+            fetching: None,
+            calling_out: None,
             checking: None,
+            expires_at: None,
             identity_filled_in: false,
             verified: None,
             mappings: None,
@@ -179,8 +205,8 @@ impl Client {
 
     /// There are as many connections as there may be: says so, and closes.
     pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
-        self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
+        self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
     }
 
@@ -193,6 +219,11 @@ impl Client {
                 info.connect_urls.clear();
             });
         }
+    }
+
+    /// Whether a login is being decided elsewhere.
+    fn is_waiting(&self) -> bool {
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.
@@ -272,9 +303,14 @@ impl Client {
                 }
                 Ok(Some(op)) => self.operation(fanout, &mut own, io, op, trace),
                 Ok(None) => break,
-                Err(error) => self.parse_error(io, &error, trace),
+                Err(error) => {
+                    if let ParseError::MaxPayload { is_hpub: true, .. } = &error {
+                        self.trace_oversized(fanout, io, bytes, &error);
+                    }
+                    self.parse_error(io, &error, trace);
+                }
             }
-            if io.is_closing() || self.checking.is_some() {
+            if io.is_closing() || self.is_waiting() {
                 break;
             }
         }
@@ -383,9 +419,15 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        self.shared.error(format_args!("{error}"));
+        let too_large = matches!(error, ParseError::MaxPayload { .. });
+        if too_large {
+            self.shared.error(format_args!("{error}"));
+        }
         if let Some(text) = error.wire_error() {
             self.send_error(io, text);
+        }
+        if !too_large {
+            self.shared.error(format_args!("{error}"));
         }
         let reason = match error {
             ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
@@ -426,14 +468,15 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
-                self.shared.debug(format_args!("Authorization Timeout"));
+            TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
                 self.send_error(io, "Authentication Timeout");
+                self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
+            TIMER_EXPIRY => self.expiry_timer(io),
             _ => {}
         }
     }
@@ -664,7 +707,10 @@ impl Client {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
         }
-        self.publish(fanout, own, io, input, &mapped, trace);
+        if may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, &mapped, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, &mapped, trace);
     }
 
     #[inline]
@@ -677,6 +723,21 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
+        if p.header_len > 0 && may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, p, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, p, trace);
+    }
+
+    /// Counts a publication, and checks whether it may go out.
+    #[inline]
+    fn admit(
+        &mut self,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) -> Result<(), Refused> {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
@@ -687,12 +748,14 @@ impl Client {
             self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if let Some(check) = &mut self.permissions
             && !check.allows(&self.shared, p.subject)
         {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if matches!(p.reply.first(), Some(b'_' | b'$')) && is_reserved_reply(p.reply) {
             let reply = quote(p.reply);
@@ -701,10 +764,26 @@ impl Client {
                 &format!("Permissions Violation for Publish with Reply of {reply}"),
             );
             self.shared.error(format_args!("Publish Violation - Reply {reply}"));
-            return;
+            return Err(Refused::Reply);
         }
         if self.options.verbose {
             self.send_ok(io);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn publish_untraced(
+        &mut self,
+        fanout: &mut Fanout,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        input: &mut Input<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) {
+        if self.admit(own, io, p, trace).is_err() {
+            return;
         }
         let message = Message {
             subject: p.subject,
@@ -725,13 +804,13 @@ impl Client {
         let memo =
             self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
-            Some(memo) => Some(memo),
+            Some(memo) => Ok(memo),
             None => fanout
                 .matches(&self.account, p.subject)
                 .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
-            Some(memo) => fanout.deliver_to(
+            Ok(memo) => fanout.deliver_to(
                 io.stager,
                 &self.account,
                 &memo.matched,
@@ -739,11 +818,12 @@ impl Client {
                 &message,
                 &mut share,
             ),
-            None => {
-                fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share)
+            Err(hash) => {
+                let account = &self.account;
+                fanout.deliver_uncached(io.stager, account, *hash, &origin, &message, &mut share)
             }
         };
-        self.memo = memo;
+        self.memo = memo.ok();
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }

@@ -8,7 +8,7 @@
 //! * A password whose hash has not changed is not hashed again.
 
 use super::login::Occasion;
-use super::{Client, PublishCheck, TIMER_AUTH};
+use super::{Client, TIMER_AUTH};
 use crate::auth::{Denial, User};
 use crate::closed::ClosedState;
 use crate::server::Reloaded;
@@ -36,6 +36,10 @@ impl Client {
             }
             return;
         }
+        if self.fetching.is_some() || self.calling_out.is_some() {
+            // What comes of it is judged by the new rules.
+            return;
+        }
         if let Some(checking) = &mut self.checking {
             // Its password is being compared with what was configured before.
             checking.outdated = true;
@@ -44,7 +48,7 @@ impl Client {
         let proxy = self.shared.proxy_key();
         if proxy.is_some_and(|key| reloaded.untrusted_proxies.iter().any(|gone| gone == key)) {
             let reason = ClosedState::ProxyNotTrusted;
-            return self.auth_violation(io, &Denial { reason, debug: None });
+            return self.auth_violation(io, &Denial::of(reason));
         }
         if self.user_has_moved() {
             return self.close(io, ClosedState::ClientClosed);
@@ -81,9 +85,7 @@ impl Client {
             // It reconnects, and comes into the right one.
             return self.close(io, ClosedState::ClientClosed);
         }
-        let permissions = user.and_then(|user| user.permissions.as_ref());
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(user.and_then(|user| user.permissions.as_ref()));
         self.limits.auth_pending = false;
         self.mappings = self.account.mappings();
         self.memo = None;
@@ -95,7 +97,7 @@ impl Client {
     }
 
     /// Removes the subscriptions that the permissions do not allow any longer.
-    fn drop_denied_subscriptions(&mut self, io: &mut Io<'_>) {
+    pub(super) fn drop_denied_subscriptions(&mut self, io: &mut Io<'_>) {
         let mut denied: Vec<Arc<Subscription>> = self.shared.subscriptions();
         denied.retain(|sub| !self.may_subscribe(sub.subject(), sub.queue()));
         denied.sort_by(|a, b| a.sid().cmp(b.sid()));
@@ -124,6 +126,8 @@ impl Client {
             format!("Nkey {}", quote(o.nkey.as_bytes()))
         } else if !o.user.is_empty() {
             format!("User {}", quote(o.user.as_bytes()))
+        } else if !o.jwt.is_empty() {
+            format!("JWT User {}", quote(self.token_user().as_bytes()))
         } else if !o.auth_token.is_empty() {
             "Token \"[REDACTED]\"".to_owned()
         } else {

@@ -498,9 +498,7 @@ pub fn totals(server: &Server) -> ([i64; 4], [i64; 4]) {
     let stats = &server.stats;
     let clients = traffic(&stats.client_traffic);
     let links = traffic(&stats.link_traffic);
-    let internal = traffic(&stats.internal_traffic);
-    let all = [0, 1, 2, 3]
-        .map(|n: usize| clients[n].saturating_add(links[n]).saturating_add(internal[n]));
+    let all = [0, 1, 2, 3].map(|n: usize| clients[n].saturating_add(links[n]));
     (all, clients)
 }
 

@@ -16,12 +16,12 @@ pub mod change;
 pub mod compare;
 
 use crate::auth::Authenticator;
-use crate::config::claims::UnverifiedClaims;
 use crate::config::cli;
 use crate::config::environment::ProcessEnvironment;
 use crate::config::options::Options;
 use crate::config::options::tls::TlsOptions;
 use crate::config::validate::validate;
+use crate::jwt::VerifiedClaims;
 use crate::process::pid_file;
 use crate::server::{Reloaded, Replacement, Server};
 use crate::startup::{log_options, missing_feature};
@@ -82,6 +82,7 @@ pub fn reload(server: &Arc<Server>) -> Result<(), String> {
     });
     let untrusted_proxies = untrusted.unwrap_or_default();
     server.reload_connections(Reloaded { untrusted_proxies });
+    server.reload_claims(&new.resolver_preload);
     if changes.iter().any(|c| matches!(c, Change::Tags | Change::Metadata))
         && let Some(system) = server.system()
     {
@@ -104,9 +105,9 @@ fn load(server: &Server) -> Result<Options, String> {
         return Err(without_file.to_owned());
     }
     let launch = server.launch().ok_or(without_file)?;
-    let mut options = cli::load_again(&launch.arguments, &ProcessEnvironment, &UnverifiedClaims)?;
+    let mut options = cli::load_again(&launch.arguments, &ProcessEnvironment, &VerifiedClaims)?;
     options.set_baseline();
-    validate(&mut options, &UnverifiedClaims)?;
+    validate(&mut options, &VerifiedClaims)?;
     Ok(options)
 }
 

@@ -18,18 +18,23 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
-use crate::internal::Inbox;
+use crate::internal::{Inbox, Mail};
 use crate::logging::Logger;
 use crate::monitor::Monitor;
 use crate::monitor::histogram::{Histogram, Snapshot};
 use crate::monitor::metrics::FIRST_NANOS;
 use crate::monitor::service::{self as monitoring, MonitorError};
+use crate::operator::Operators;
+use crate::operator::desk::{self, Applier, Order};
+use crate::operator::resolver::Resolver;
 use crate::process::banner;
+use crate::profile;
 use crate::subscription::Subscription;
 use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
@@ -122,6 +127,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// The profiling port, once it is served.
+    profiling: OnceLock<profile::service::Port>,
     /// What monitoring keeps.
     pub monitor: Monitor,
     /// When the server was made.
@@ -157,6 +164,14 @@ pub struct Server {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Inboxes of the server's own parts, closed at shutdown.
     inboxes: Mutex<Vec<Arc<Inbox>>>,
+    /// Where claims of accounts come from, until the desk takes it over.
+    resolver: Mutex<Option<Resolver>>,
+    /// The system account's claims are still to be fetched.
+    bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
+    /// Orders for the desk, in operator mode.
+    desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
     ticks_from: OnceLock<Instant>,
     /// Actual address of the client listener.
@@ -199,6 +214,24 @@ impl Server {
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
+        let mut resolver = None;
+        let mut bootstraps = false;
+        if let Some(operators) = authenticator.operators() {
+            let now = jiff::Timestamp::now().as_second();
+            resolver = Resolver::open(&options, now).map_err(StartError::Accounts)?;
+            if let Some(resolver) = &mut resolver {
+                let applier = Applier {
+                    accounts: &accounts,
+                    operators,
+                    log: &log,
+                    cluster: &options.cluster.name,
+                    now,
+                };
+                let single = options.operators.len() == 1;
+                bootstraps = desk::prepare_system_account(&applier, resolver, single)
+                    .map_err(StartError::Accounts)?;
+            }
+        }
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -216,23 +249,26 @@ impl Server {
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
+            cluster: options.cluster.name.clone(),
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
+        let start = SystemTime::now();
         Ok(Arc::new(Server {
             log,
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
             monitor: Monitor::default(),
-            start: SystemTime::now(),
+            profiling: OnceLock::new(),
+            start,
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
-            configured: RwLock::new(SystemTime::now()),
+            configured: RwLock::new(start),
             reloading: Mutex::new(()),
             launch: OnceLock::new(),
             system: OnceLock::new(),
@@ -251,6 +287,10 @@ impl Server {
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
             inboxes: Mutex::new(Vec::new()),
+            resolver: Mutex::new(resolver),
+            bootstraps,
+            callout: Mutex::new(None),
+            desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
@@ -283,7 +323,27 @@ impl Server {
         started
     }
 
+    /// Serves the profiling port, if one is configured; the first thing a server does.
+    ///
+    /// # Errors
+    /// The text of the failure.
+    pub fn start_profiling(self: &Arc<Server>) -> Result<(), String> {
+        if let Some((port, thread)) = profile::service::start(self)? {
+            self.threads.lock().push(thread);
+            let _ = self.profiling.set(port);
+        }
+        Ok(())
+    }
+
+    /// Where profiles are served, if they are.
+    pub fn profiling_address(&self) -> Option<SocketAddr> {
+        self.profiling.get().map(|port| port.address)
+    }
+
     fn close_monitoring(&self) {
+        if let Some(port) = self.profiling.get() {
+            port.close();
+        }
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }
@@ -320,6 +380,7 @@ impl Server {
         }
         self.hash_pool.start()?;
         self.start_expiry()?;
+        self.start_desk()?;
         let slots = Arc::new(Slots::default());
         let _ = self.ticks_from.set(Instant::now());
         let mut reactors = Vec::new();
@@ -352,6 +413,39 @@ impl Server {
         }
         self.log.noticef(format_args!("{}", banner::READY));
         Ok(())
+    }
+
+    /// Starts the thread that deals with the claims of accounts, in operator mode.
+    fn start_desk(self: &Arc<Server>) -> io::Result<()> {
+        let Some(resolver) = self.resolver.lock().take() else { return Ok(()) };
+        let operators = self.authenticator().operators().cloned();
+        let operators = operators.unwrap_or_else(Operators::default);
+        let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
+        Ok(())
+    }
+
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
+    }
+
+    /// Orders for the desk, in operator mode.
+    pub fn desk(&self) -> Option<&Arc<Mail<Order>>> {
+        self.desk.get()
     }
 
     /// Starts the thread that forgets answers of services which do not come.
@@ -534,6 +628,16 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Random letters and digits, not fit for secrets.
+    pub fn random_text(&self, length: usize) -> String {
+        let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let digit = || {
+            let at = usize::try_from(self.random_below(digits.len() as u64)).unwrap_or(0);
+            digits.get(at).copied().map_or('0', char::from)
+        };
+        std::iter::repeat_with(digit).take(length).collect()
     }
 
     /// A challenge for a connection to sign. Without randomness from the system it is empty, which

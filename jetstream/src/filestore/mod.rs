@@ -16,8 +16,8 @@
 //! What is relied on of the disk: a directory's changes become durable in the order in which they
 //! were made.
 //!
-//! The parts: `record`, `compression`, `encryption` (formats), `block`, `subject_index`, `scan`
-//! (one block in memory), `append` (write path), `remove`, `purge`, `limits`, `expiry`, `upkeep`
+//! The parts: `record`, `compression`, `encryption` (formats), `block`, `subject_index`, `scan`,
+//! `cold` (one block in memory, or one record of it), `append` (write path), `remove`, `purge`, `limits`, `expiry`, `upkeep`
 //! (what goes away), `lookup`, `counts` (questions), `index_db`, `recovery`, `meta` (opening),
 //! `meta_file`, `snapshot`, `archive`, `restore`.
 
@@ -25,6 +25,7 @@ mod append;
 pub mod archive;
 mod block;
 mod block_scan;
+mod cold;
 pub mod compression;
 mod counts;
 pub mod encryption;
@@ -288,7 +289,10 @@ impl FileStore {
         }
         let path = self.paths.block(block.index);
         let mut content = match files::read_block(self.disk.as_ref(), &path, block.key.as_ref()) {
-            Ok(content) => content.data,
+            Ok(content) => {
+                block.packed = content.compressed;
+                content.data
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Bytes::new(),
             Err(error) => return Err(disk_error("read", &path, &error)),
         };
@@ -388,10 +392,9 @@ impl FileStore {
             let block = &mut self.blocks[position];
             let index = block.index;
             if let Some(loaded) = &mut block.loaded {
-                loaded.with_subjects(|subjects, _, _| {
-                    for (subject, messages) in subjects.subjects() {
-                        add_subject(&mut self.subjects, subject, messages, index);
-                    }
+                let subjects = &mut self.subjects;
+                loaded.visit_subjects(|subject, messages| {
+                    add_subject(subjects, subject, messages, index);
                 });
             }
             if !was_loaded && position + 1 < self.blocks.len() {

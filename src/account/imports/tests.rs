@@ -12,6 +12,7 @@ use crate::subscription::Destination;
 fn options() -> Options {
     Options {
         accounts: vec![AccountOptions::new("A"), AccountOptions::new("B")],
+        no_system_account: true,
         ..Options::with_defaults()
     }
 }
