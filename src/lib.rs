@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod identity;
 pub mod info;
 pub mod internal;
+pub mod jetstream;
 pub mod json;
 pub mod logging;
 pub mod monitor;

@@ -9,6 +9,7 @@ pub mod config;
 #[cfg(test)]
 mod conformance;
 pub mod consumer;
+pub mod consumers;
 pub mod deletes;
 pub mod disk;
 pub mod duration;
@@ -23,6 +24,7 @@ pub mod message;
 pub mod quote;
 pub mod schedules;
 pub mod seqset;
+pub mod server;
 pub mod store;
 pub mod stream;
 pub mod time;

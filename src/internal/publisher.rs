@@ -13,6 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A message that a part of this server sends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
+    /// By which subject it is routed, where that is another one than receivers see.
+    pub route: Option<&'a [u8]>,
     /// Subject.
     pub subject: &'a [u8],
     /// Reply subject, or empty.
@@ -74,7 +76,7 @@ impl Publisher {
         origin: &Origin<'_>,
         message: &Outgoing<'_>,
     ) -> bool {
-        let Outgoing { subject, reply, header, body } = *message;
+        let Outgoing { route, subject, reply, header, body } = *message;
         let size = header.len() + body.len();
         let size_digits = Decimal::new(size as u64);
         let header_digits = Decimal::new(header.len() as u64);
@@ -109,8 +111,13 @@ impl Publisher {
         let mut share =
             || shared.get_or_insert_with(|| Bytes::copy_from_slice(payload_crlf)).clone();
         self.fanout.trace = self.server.log.trace_enabled();
-        let delivered =
-            self.fanout.deliver(&mut self.stager, account, origin, &message, &mut share);
+        let delivered = match route {
+            None => self.fanout.deliver(&mut self.stager, account, origin, &message, &mut share),
+            Some(route) => {
+                let stager = &mut self.stager;
+                self.fanout.deliver_by(stager, account, origin, route, &message, &mut share)
+            }
+        };
         if self.tail.capacity() > SHARE_ABOVE_BYTES * 16 {
             self.tail = Vec::new();
         }

@@ -196,7 +196,11 @@ impl JetStream {
         shape: &'static Object,
         out: &mut dyn Outside,
     ) -> Result<T, ApiError> {
-        if looks_like_json(request.body) { self.read(request, shape, out) } else { Ok(T::default()) }
+        if looks_like_json(request.body) {
+            self.read(request, shape, out)
+        } else {
+            Ok(T::default())
+        }
     }
 }
 

@@ -175,8 +175,13 @@ impl JetStream {
         }
         self.admit(request)?;
         let id = self.find_consumer(request, stream, consumer)?;
-        let unpinned = self
-            .with_consumer(id, now, out, |entry, turn| entry.consumer.unpin(&asked.group, turn.now));
-        unpinned.unwrap_or_else(|| Err(ErrorKind::ConsumerNotFound.into())).map(|()| Nothing {})
+        let unpinned = self.with_consumer(id, now, out, |entry, turn| {
+            if !entry.consumer.config().priority_groups.contains(&asked.group) {
+                return Err(ErrorKind::ConsumerInvalidPriorityGroup.into());
+            }
+            entry.consumer.unpin(&asked.group, turn.now);
+            Ok(Nothing {})
+        });
+        unpinned.unwrap_or_else(|| Err(ErrorKind::ConsumerNotFound.into()))
     }
 }

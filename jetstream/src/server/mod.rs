@@ -36,7 +36,7 @@ mod tests;
 pub use account::AccountFacts;
 pub use api::{NoRequester, Requester};
 pub use outside::{ClientId, Incoming, Level, Outgoing, Outside, Target};
-pub use settings::{Commit, Settings};
+pub use settings::{Commit, Keys, Settings};
 pub use usage::Tiers;
 
 use crate::config::StorageType;
@@ -44,7 +44,7 @@ use crate::consumers::{Consumer, FilterIndex};
 use crate::disk::SharedDisk;
 use crate::error::StoreError;
 use crate::store::RandomSource;
-use crate::stream::Stream;
+use crate::stream::{Stream, SubscriptionId};
 use crate::stream::context::BatchCount;
 use crate::time::Timestamp;
 use account::Account;
@@ -73,6 +73,8 @@ struct StreamEntry {
     subjects: Vec<String>,
     /// Something was stored that is not committed yet.
     dirty: bool,
+    /// Its subscriptions for mirror and sources, by number.
+    sources: BTreeMap<u64, SubscriptionId>,
     /// Its subscriptions for direct gets, with their targets.
     direct: Vec<(String, Target)>,
 }
@@ -243,6 +245,44 @@ impl JetStream {
     /// When [`JetStream::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.schedule.next()
+    }
+
+    /// Ends everything: clients that wait are told, and stores are closed.
+    pub fn stop(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        let accounts: Vec<String> = self.accounts.keys().cloned().collect();
+        for account in accounts {
+            let streams: Vec<u64> = self
+                .accounts
+                .get(&account)
+                .into_iter()
+                .flat_map(|a| a.streams.values().copied())
+                .collect();
+            for id in streams {
+                self.stop_stream(id, now, out);
+            }
+        }
+    }
+
+    fn stop_stream(&mut self, id: u64, now: Timestamp, out: &mut dyn Outside) {
+        let Some(entry) = self.streams.get(&id) else { return };
+        let consumers: Vec<u64> = entry.consumers.values().copied().collect();
+        for consumer in consumers {
+            let stopped = self.with_consumer(consumer, now, out, |entry, turn| {
+                entry.consumer.announce_shutdown();
+                (entry.consumer.name().to_owned(), turn.now)
+            });
+            let Some((name, now)) = stopped else { continue };
+            if let Some(entry) = self.consumers.get_mut(&consumer)
+                && let Err(error) = entry.consumer.stop(now)
+            {
+                out.log(Level::Warn, &format!("Could not stop consumer '{name}': {error}"));
+            }
+        }
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        if let Err(error) = entry.stream.stop(now) {
+            let name = &entry.name;
+            out.log(Level::Warn, &format!("Could not stop stream '{name}': {error}"));
+        }
     }
 
     fn next_id(&mut self) -> u64 {
