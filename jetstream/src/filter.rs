@@ -5,7 +5,12 @@
 //! them. Wildcards count only as whole tokens.
 
 use smallvec::SmallVec;
-use sublist::stree::SubjectTree;
+use sublist::gsl::SimpleSublist;
+use sublist::stree::{SubjectTree, intersect_gsl};
+
+/// From so many wildcards on, a union keeps its filters in a list as well: matching then costs a
+/// walk along the subject instead of a comparison with each of them.
+const LISTED_WILDCARDS: usize = 8;
 
 /// A set of subjects, given by literal subjects and wildcards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,17 +26,45 @@ pub enum SubjectFilter {
 }
 
 /// Several filters at once; at least two, none of them `>`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct FilterUnion {
     /// Sorted, each once.
     literals: Vec<SubjectFilter>,
     /// Sorted, each once.
     wildcards: Vec<SubjectFilter>,
+    /// All of them, when there are many wildcards.
+    list: Option<SimpleSublist>,
 }
 
+/// The list follows from the rest.
+impl PartialEq for FilterUnion {
+    fn eq(&self, other: &Self) -> bool {
+        self.literals == other.literals && self.wildcards == other.wildcards
+    }
+}
+
+impl Eq for FilterUnion {}
+
 impl FilterUnion {
+    fn new(literals: Vec<SubjectFilter>, wildcards: Vec<SubjectFilter>) -> Self {
+        let list = (wildcards.len() >= LISTED_WILDCARDS).then(|| {
+            let mut list = SimpleSublist::new();
+            for part in literals.iter().chain(&wildcards) {
+                // What the list refuses has an empty token, and so matches nothing.
+                let _ = list.insert(part.text(), ());
+            }
+            list
+        });
+        FilterUnion { literals, wildcards, list }
+    }
+
     fn matches(&self, subject: &[u8]) -> bool {
-        self.has_literal(subject) || self.wildcards.iter().any(|part| part.matches(subject))
+        match &self.list {
+            Some(list) => list.has_interest(subject),
+            None => {
+                self.has_literal(subject) || self.wildcards.iter().any(|part| part.matches(subject))
+            }
+        }
     }
 
     fn has_literal(&self, subject: &[u8]) -> bool {
@@ -72,7 +105,7 @@ impl SubjectFilter {
             (0, 0) => SubjectFilter::All,
             (1, 0) => literals.remove(0),
             (0, 1) => wildcards.remove(0),
-            _ => SubjectFilter::Any(Box::new(FilterUnion { literals, wildcards })),
+            _ => SubjectFilter::Any(Box::new(FilterUnion::new(literals, wildcards))),
         }
     }
 
@@ -132,6 +165,9 @@ impl SubjectFilter {
             }
             SubjectFilter::Wildcard(wildcard) => tree.match_until(wildcard, visit),
             SubjectFilter::Any(union) => {
+                if let Some(list) = &union.list {
+                    return intersect_gsl(tree, list, visit);
+                }
                 for (index, part) in union.wildcards.iter().enumerate() {
                     let earlier = &union.wildcards[..index];
                     let seen = |subject: &[u8]| earlier.iter().any(|part| part.matches(subject));

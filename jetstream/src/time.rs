@@ -202,6 +202,11 @@ impl DateTime {
         self.seconds == ZERO_TIME_SECONDS && self.nanos == 0
     }
 
+    /// The same moment without a zone offset.
+    pub fn to_utc(self) -> DateTime {
+        DateTime { offset_minutes: 0, ..self }
+    }
+
     /// Seconds since the Unix epoch.
     pub fn seconds(self) -> i64 {
         self.seconds

@@ -87,7 +87,8 @@ impl fmt::Display for JsonError {
 impl std::error::Error for JsonError {}
 
 /// Decodes an object called `name` with these fields; `set` gets the position of each field whose
-/// value was taken.
+/// value was taken. A field of a struct inside that has no name of its own is given as
+/// `Struct.field`, which is how errors call it.
 ///
 /// # Errors
 /// The text is no JSON: then nothing was set. Or a value has another type than its field: then the
@@ -111,8 +112,9 @@ pub fn decode(
     }
     let mut wrong = Wrong(None);
     reader.members(&mut |reader, key| {
-        let exact = fields.iter().position(|(field, _)| *field == key);
-        let field = exact.or_else(|| fields.iter().position(|(f, _)| f.eq_ignore_ascii_case(key)));
+        let exact = fields.iter().position(|(field, _)| key_of(field) == key);
+        let field =
+            exact.or_else(|| fields.iter().position(|(f, _)| key_of(f).eq_ignore_ascii_case(key)));
         let Some(index) = field else { return reader.skip() };
         let (field, kind) = fields[index];
         if let Some(value) = reader.value(kind, &format!("{name}.{field}"), field, &mut wrong) {
@@ -120,6 +122,11 @@ pub fn decode(
         }
     });
     wrong.0.map_or(Ok(()), Err)
+}
+
+/// The key of a field.
+fn key_of(field: &str) -> &str {
+    field.rsplit('.').next().unwrap_or(field)
 }
 
 /// The first value of a wrong type.

@@ -218,6 +218,12 @@ impl ConsumerStore {
         }
     }
 
+    /// Changes the configuration in force without writing it: for what the consumer shows, but
+    /// finds out anew each time it is opened.
+    pub fn amend_config(&mut self, change: impl FnOnce(&mut ConsumerConfig)) {
+        change(&mut self.config);
+    }
+
     /// When [`ConsumerStore::tick`] has something to write, if it has.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         (self.dirty && !self.closed).then_some(self.write_from)

@@ -1,0 +1,362 @@
+//! What is delivered, in which order and form (spec 07b §B3, §B11, §B12).
+
+use super::*;
+use crate::config::{DeliverPolicy, ReplayPolicy};
+
+#[test]
+fn message_keeps_its_subject_header_and_payload() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    fixture.publish_with("orders.1", b"NATS/1.0\r\nA: b\r\n\r\n", "hello");
+    fixture.deliver();
+    let nanos = START.nanos();
+    assert_eq!(
+        fixture.take_got(),
+        [Got {
+            to: "deliver".to_owned(),
+            subject: "orders.1".to_owned(),
+            reply: format!("$JS.ACK.S.C.1.1.1.{nanos}.0"),
+            header: "NATS/1.0\r\nA: b\r\n\r\n".to_owned(),
+            payload: "hello".to_owned(),
+        }]
+    );
+}
+
+#[test]
+fn delivery_shares_the_stored_bytes() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    fixture.publish("foo", "payload");
+    let mut turn = Turn { store: &mut *fixture.store, interest: &fixture.deaf, now: fixture.now };
+    fixture.consumer.deliver(&mut turn, Budget::default());
+    let stored = fixture.store.load(1.into()).expect("the message");
+    while let Some(effect) = fixture.consumer.poll_effect() {
+        if let ConsumerEffect::Deliver(delivery) = effect {
+            assert_eq!(delivery.payload_bytes().as_ptr(), stored.payload().as_ptr());
+            assert_eq!(delivery.header_bytes().len(), 0);
+            return;
+        }
+    }
+    panic!("nothing was delivered");
+}
+
+#[test]
+fn ack_subject_of_the_second_version_names_domain_and_account() {
+    let config = checked(push(|_| {}), &stream(|_| {}));
+    let context = ConsumerContext {
+        domain: Some("HUB".to_owned()),
+        ack_format: AckFormat::V2,
+        ..(*context()).clone()
+    };
+    let new = NewConsumer { context: Arc::new(context), ..new_consumer(config) };
+    let mut fixture = Fixture::with(memory(stream(|_| {})), new);
+    fixture.publish_many(1);
+    let got = fixture.take_got().remove(0);
+    assert!(got.reply.starts_with("$JS.ACK.HUB."), "{}", got.reply);
+    assert_eq!(got.numbers(), (1, 1, 1, 0));
+    // Both versions are accepted.
+    fixture.answer_with_reply("$JS.ACK.S.C.1.1.1.0.0", "inbox", "");
+    assert_eq!(fixture.info().num_ack_pending, 0);
+    assert_eq!(fixture.take_statuses(), [("inbox".to_owned(), String::new())]);
+}
+
+#[test]
+fn names_with_percent_signs_are_literal_in_ack_subjects() {
+    let store = memory(stream(|config| config.name = "TEST%".to_owned()));
+    let config = checked(push(|_| {}), store.config());
+    let name = "dur%d".to_owned();
+    let mut fixture = Fixture::new(push(|_| {}));
+    fixture.store = store;
+    let mut turn = Turn { store: &mut *fixture.store, interest: &fixture.deaf, now: START };
+    let new = NewConsumer { name, ..new_consumer(config) };
+    let mut consumer = Consumer::new(&mut turn, new).expect("a consumer");
+    let message = NewMessage { subject: b"foo", payload: b"x", ..NewMessage::default() };
+    turn.store.store_message(message, START).expect("stored");
+    consumer.stored(1.into(), b"foo");
+    consumer.deliver(&mut turn, Budget::default());
+    let reply = std::iter::from_fn(|| consumer.poll_effect()).find_map(|effect| match effect {
+        ConsumerEffect::Deliver(delivery) => Some(text(&delivery.reply)),
+        _ => None,
+    });
+    let reply = reply.expect("a delivery");
+    assert!(reply.starts_with("$JS.ACK.TEST%.dur%d.1.1.1."), "{reply}");
+    consumer.ack(&mut turn, reply.as_bytes(), b"", b"", None);
+    assert_eq!(consumer.info(&mut turn).num_ack_pending, 0);
+}
+
+#[test]
+fn pending_counts_down_with_each_first_delivery() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    for n in 0..4 {
+        fixture.publish("foo", &n.to_string());
+    }
+    assert_eq!(fixture.info().num_pending, 4);
+    fixture.pull("r", "3");
+    let numbers: Vec<_> = fixture.take_got().iter().map(Got::numbers).collect();
+    assert_eq!(numbers, [(1, 1, 1, 3), (2, 2, 1, 2), (3, 3, 1, 1)]);
+    assert_eq!(fixture.info().num_pending, 1);
+}
+
+#[test]
+fn filters_select_messages_in_stream_order() {
+    let mut fixture = Fixture::new(push(|config| {
+        config.filter_subjects = vec!["a.*".to_owned(), "c".to_owned()];
+    }));
+    for subject in ["a.1", "b.1", "c", "a.2", "d", "c"] {
+        fixture.publish(subject, "");
+    }
+    assert_eq!(fixture.info().num_pending, 4);
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1, 3, 4, 6]);
+    assert_eq!(fixture.info().num_pending, 0);
+    assert_eq!(fixture.positions().0, (4, 6));
+}
+
+#[test]
+fn consumer_without_matching_messages_stays_idle() {
+    let mut fixture = Fixture::new(push(|config| config.filter_subject = "x".to_owned()));
+    fixture.deliver();
+    fixture.publish("foo", "");
+    assert!(!fixture.consumer.is_ready());
+    assert_eq!(fixture.info().num_pending, 0);
+    fixture.publish("x", "");
+    assert!(fixture.consumer.is_ready());
+}
+
+#[test]
+fn headers_only_leaves_the_payload_out_and_tells_its_size() {
+    let mut fixture = Fixture::new(push(|config| config.headers_only = true));
+    fixture.publish("foo", "12345");
+    fixture.publish_with("foo", b"NATS/1.0\r\nA: b\r\n\r\n", "");
+    fixture.deliver();
+    let got = fixture.take_got();
+    assert_eq!(
+        (got[0].header.as_str(), got[0].payload.as_str()),
+        ("NATS/1.0\r\nNats-Msg-Size: 5\r\n\r\n", "")
+    );
+    assert_eq!(got[1].header, "NATS/1.0\r\nA: b\r\nNats-Msg-Size: 0\r\n\r\n");
+}
+
+#[test]
+fn headers_only_may_be_switched() {
+    let mut fixture = Fixture::new(push(|config| config.headers_only = true));
+    fixture.publish_many(1);
+    let mut config = fixture.consumer.config().clone();
+    config.headers_only = false;
+    fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
+    fixture.publish_many(1);
+    let payloads: Vec<String> = fixture.take_got().into_iter().map(|got| got.payload).collect();
+    assert_eq!(payloads, ["", "m0"]);
+}
+
+#[test]
+fn without_acknowledgements_both_positions_move_together() {
+    let mut fixture = Fixture::new(push(|config| config.ack_policy = AckPolicy::None));
+    fixture.publish_many(3);
+    assert_eq!(fixture.positions(), ((3, 3), (3, 3)));
+    let info = fixture.info();
+    assert_eq!((info.num_ack_pending, info.num_redelivered), (0, 0));
+}
+
+#[test]
+fn too_many_unacknowledged_messages_stop_new_ones() {
+    let mut fixture = Fixture::new(push(|config| config.max_ack_pending = 2));
+    fixture.publish_many(4);
+    assert_eq!(fixture.take_sequences(), [1, 2]);
+    assert!(!fixture.consumer.is_ready());
+    fixture.ack_again(1);
+    assert_eq!(fixture.take_sequences(), [3]);
+}
+
+#[test]
+fn redeliveries_flow_while_too_many_are_unacknowledged() {
+    let mut fixture = Fixture::new(push(|config| config.max_ack_pending = 2));
+    fixture.publish_many(3);
+    let first = fixture.last_of(1);
+    fixture.take_got();
+    fixture.answer(&first, "-NAK");
+    assert_eq!(fixture.take_sequences(), [1]);
+}
+
+#[test]
+fn any_number_may_be_unacknowledged_without_limit() {
+    let mut fixture = Fixture::new(push(|config| config.max_ack_pending = -1));
+    fixture.publish_many(3_000);
+    assert_eq!(fixture.info().num_ack_pending, 3_000);
+}
+
+#[test]
+fn budget_bounds_one_call() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    for _ in 0..5 {
+        fixture.publish("foo", "x");
+    }
+    let budget = Budget { messages: 2, bytes: 1 << 20 };
+    let delivered = fixture.turn(|consumer, turn| consumer.deliver(turn, budget));
+    assert_eq!(delivered.messages, 2);
+    assert!(fixture.consumer.is_ready());
+    let budget = Budget { messages: 100, bytes: 1 };
+    let delivered = fixture.turn(|consumer, turn| consumer.deliver(turn, budget));
+    assert_eq!(delivered.messages, 1);
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn rate_limit_spreads_messages_over_time() {
+    let store = memory(stream(|config| config.max_msg_size = 1_000));
+    // 1,000 bytes a second.
+    let mut fixture = Fixture::on(store, push(|config| config.rate_limit_bps = 8_000));
+    for _ in 0..30 {
+        fixture.publish("foo", &"x".repeat(450));
+    }
+    fixture.deliver();
+    let first = fixture.take_got();
+    let size = |got: &Got| got.subject.len() + got.reply.len() + got.payload.len();
+    let burst: usize = first.iter().map(size).sum();
+    assert!(burst <= 1_000 && first.len() == 2, "{burst} bytes at once");
+    fixture.advance_millis(10_000);
+    let bytes: usize = fixture.take_got().iter().map(size).sum();
+    assert!((9_000..=11_000).contains(&bytes), "{bytes} bytes in 10 seconds");
+}
+
+#[test]
+fn rate_limit_may_be_lifted() {
+    let store = memory(stream(|config| config.max_msg_size = 100));
+    let mut fixture = Fixture::on(store, push(|config| config.rate_limit_bps = 8));
+    fixture.publish_many(10);
+    assert!(fixture.take_got().len() < 3);
+    let mut config = fixture.consumer.config().clone();
+    config.rate_limit_bps = 0;
+    fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
+    fixture.publish_many(1);
+    assert!(fixture.take_got().len() >= 9);
+}
+
+#[test]
+fn replay_keeps_the_pace_until_it_has_caught_up() {
+    let mut store = memory(stream(|_| {}));
+    for (at, subject) in [(0, "a"), (500, "b"), (500, "c"), (2_000, "d")] {
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        let stored = START.saturating_sub(Duration::from_secs(60));
+        let stored = stored.saturating_add(Duration::from_millis(at));
+        store.store_message(message, stored).expect("stored");
+        while store.poll_effect().is_some() {}
+    }
+    let mut fixture =
+        Fixture::on(store, push(|config| config.replay_policy = ReplayPolicy::Original));
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.advance_millis(499);
+    assert!(fixture.take_sequences().is_empty());
+    fixture.advance_millis(1);
+    assert_eq!(fixture.take_sequences(), [2, 3]);
+    fixture.advance_millis(1_499);
+    assert!(fixture.take_sequences().is_empty());
+    fixture.advance_millis(1);
+    assert_eq!(fixture.take_sequences(), [4]);
+    // What comes from now on comes at once.
+    fixture.advance_millis(5_000);
+    fixture.publish_many(2);
+    assert_eq!(fixture.take_sequences(), [5, 6]);
+}
+
+#[test]
+fn replay_of_a_pull_consumer_waits_too() {
+    let mut store = memory(stream(|_| {}));
+    for at in [0, 100] {
+        let message = NewMessage { subject: b"foo", ..NewMessage::default() };
+        let stored = START.saturating_sub(Duration::from_secs(1));
+        let stored = stored.saturating_add(Duration::from_millis(at));
+        store.store_message(message, stored).expect("stored");
+        while store.poll_effect().is_some() {}
+    }
+    let mut fixture =
+        Fixture::on(store, pull(|config| config.replay_policy = ReplayPolicy::Original));
+    fixture.pull("r", "5");
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.advance_millis(100);
+    assert_eq!(fixture.take_sequences(), [2]);
+}
+
+#[test]
+fn deleted_messages_are_passed_over() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    for n in 0..5 {
+        fixture.publish("foo", &n.to_string());
+    }
+    fixture.remove(2);
+    fixture.remove(3);
+    assert_eq!(fixture.info().num_pending, 3);
+    fixture.pull("r", "10");
+    assert_eq!(fixture.take_sequences(), [1, 4, 5]);
+    assert_eq!(fixture.info().num_pending, 0);
+}
+
+#[test]
+fn pushed_out_messages_are_not_pending() {
+    let store = memory(stream(|config| config.max_msgs_per_subject = 1));
+    let mut fixture = Fixture::on(store, pull(|_| {}));
+    for _ in 0..10 {
+        fixture.publish("kv", "x");
+    }
+    assert_eq!(fixture.info().num_pending, 1);
+    fixture.pull("r", "10");
+    assert_eq!(fixture.take_sequences(), [10]);
+}
+
+#[test]
+fn last_per_subject_delivers_one_of_each_and_then_what_is_new() {
+    let mut store = memory(stream(|_| {}));
+    for subject in ["a.1", "a.2", "a.1", "b", "a.2", "a.3"] {
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        store.store_message(message, START).expect("stored");
+        while store.poll_effect().is_some() {}
+    }
+    let mut fixture = Fixture::on(
+        store,
+        pull(|config| {
+            config.deliver_policy = DeliverPolicy::LastPerSubject;
+            config.filter_subject = "a.*".to_owned();
+        }),
+    );
+    let info = fixture.info();
+    assert_eq!(info.num_pending, 3);
+    fixture.publish("b", "");
+    fixture.publish("a.1", "");
+    assert_eq!(fixture.info().num_pending, 4);
+    fixture.pull("r", "2");
+    assert_eq!(fixture.take_sequences(), [3, 5]);
+    fixture.remove(6);
+    assert_eq!(fixture.info().num_pending, 1);
+    fixture.pull("r", "5");
+    assert_eq!(fixture.take_sequences(), [8]);
+    assert_eq!(fixture.info().num_pending, 0);
+}
+
+#[test]
+fn multi_filter_consumer_of_many_wildcards_gets_each_message_once() {
+    let filters: Vec<String> = (0..50).map(|n| format!("f.{n}.*")).collect();
+    let mut fixture = Fixture::new(push(|config| config.filter_subjects = filters));
+    for n in 0..100 {
+        fixture.publish(&format!("f.{n}.x"), "");
+    }
+    assert_eq!(fixture.info().num_pending, 50);
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn idle_consumer_is_small_and_wants_nothing() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    fixture.deliver();
+    assert_eq!(fixture.consumer.next_deadline(), None);
+    assert!(!fixture.consumer.is_ready());
+    assert!(size_of::<Consumer>() <= 1_600, "{} bytes", size_of::<Consumer>());
+    fixture.publish_many(100);
+    fixture.pull("r", "100");
+    for sequence in 1..=100 {
+        fixture.ack(sequence);
+    }
+    assert_eq!(fixture.consumer.effects.capacity(), 0);
+    let Mode::Pull(pull) = &fixture.consumer.mode else { panic!("a pull consumer") };
+    assert!(pull.waiting.is_empty());
+}
