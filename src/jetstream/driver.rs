@@ -5,6 +5,7 @@ use crate::delivery::Kind;
 use crate::internal::{Client, Inbox, Interest, Outgoing as Message, Publisher, Watch};
 use crate::server::Server;
 use ahash::RandomState;
+use jetstream::api::subjects::is_direct;
 use jetstream::server::{ClientId, Level, Outgoing, Outside, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -140,7 +141,10 @@ impl Outside for Driver<'_> {
         let subscriptions = &mut *self.subscriptions;
         let Some(client) = subscriptions.client(&server, account, from) else { return };
         let tag = subscriptions.tag(target);
-        match client.subscribe(subject.as_bytes(), queue.map(str::as_bytes), tag) {
+        // Requests that only a stream or consumer answers find no responder without it.
+        let refuses = (target == Target::Api).then_some(is_direct as fn(&[u8]) -> bool);
+        let queue = queue.map(str::as_bytes);
+        match client.subscribe_except(subject.as_bytes(), queue, tag, refuses) {
             Ok(interest) => {
                 let held = subscriptions.held.entry(target).or_default();
                 held.push((subject.to_owned(), client, interest));

@@ -46,8 +46,6 @@ pub(super) struct Request<'a> {
     pub subject: &'a str,
     pub header: &'a [u8],
     pub body: &'a [u8],
-    pub reply: &'a [u8],
-    pub requester: &'a dyn Requester,
 }
 
 /// What is answered; the error is beside the body because some bodies are there in any case.
@@ -95,8 +93,6 @@ impl JetStream {
             subject,
             header: &message.header,
             body: &message.payload,
-            reply: &message.reply,
-            requester,
         };
         let Some(answer) = self.answer(&call, &request, now, out) else { return };
         if answer.is_counted {

@@ -164,6 +164,9 @@ impl JetStream {
         out: &mut dyn Outside,
     ) -> Outcome<Nothing> {
         check_level(request)?;
+        if request.body.trim_ascii().is_empty() {
+            return Err(ErrorKind::InvalidJson.with("unexpected end of JSON input"));
+        }
         let asked: UnpinRequest =
             crate::api::decode::decode(request.body, &shapes::CONSUMER_UNPIN_REQUEST, false)
                 .map_err(|error| ErrorKind::InvalidJson.with(error))?;
