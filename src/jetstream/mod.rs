@@ -15,7 +15,8 @@ pub use settings::StartError;
 use crate::internal::{Inbox, Mail};
 use crate::server::Server;
 use jetstream::server::usage::ServerUsage;
-use jetstream::server::{JetStream, Settings};
+use jetstream::server::{JetStream, Outside, Settings};
+use jetstream::time::Timestamp;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,7 +27,7 @@ use std::time::Duration;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the worker is asked to do with the engine.
-type Question = Box<dyn FnOnce(&JetStream) + Send>;
+type Question = Box<dyn FnOnce(&mut JetStream, Timestamp, &mut dyn Outside) + Send>;
 
 /// JetStream as other threads see it.
 pub struct Handle {
@@ -90,12 +91,12 @@ impl Handle {
     /// time, or has ended.
     pub fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&JetStream) -> T + Send + 'static,
+        question: impl FnOnce(&mut JetStream, Timestamp, &mut dyn Outside) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, answered): (SyncSender<T>, _) = sync_channel(1);
-        let question: Question = Box::new(move |engine| {
+        let question: Question = Box::new(move |engine, now, out| {
             // Whoever asked may have given up.
-            let _ = answer.send(question(engine));
+            let _ = answer.send(question(engine, now, out));
         });
         self.questions.send(question).ok()?;
         answered.recv_timeout(ANSWER_TIMEOUT).ok()
@@ -105,6 +106,15 @@ impl Handle {
         *self.failed.lock() = Some(error.to_owned());
         self.disabled.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether an account may use JetStream on this server.
+pub fn is_enabled_for(server: &Server, account: &str) -> bool {
+    let enabled = server.jetstream().is_some_and(|handle| handle.is_enabled());
+    enabled
+        && settings::accounts(server, &server.options())
+            .iter()
+            .any(|facts| facts.name == account && facts.limits.is_some())
 }
 
 /// Starts JetStream where it is configured. Returns when everything stored is back.

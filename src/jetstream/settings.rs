@@ -52,7 +52,11 @@ pub(super) fn of(server: &Server, options: &Options) -> Result<Settings, StartEr
         domain: (!o.domain.is_empty()).then(|| o.domain.clone()),
         strict: !o.no_strict,
         // Whoever asks for an interval gets the reference's way of waiting for none.
-        commit: if o.sync_set && !o.sync_always { Commit::Lazy } else { Commit::Durable },
+        commit: if o.sync_set && !o.sync_always {
+            Commit::Lazy(o.sync_interval)
+        } else {
+            Commit::Durable
+        },
         keys: keys(o),
         server_name: info.server_name.clone(),
         server_id: info.server_id.clone(),

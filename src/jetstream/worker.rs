@@ -149,8 +149,11 @@ impl Worker {
                 context.publisher.hand_over();
                 self.note_slow(context.publisher.take_heavy());
             }
-            for question in self.handle.questions.take() {
-                question(&self.engine);
+            let questions = self.handle.questions.take();
+            for question in questions {
+                let Worker { engine, subscriptions, .. } = self;
+                let mut out = Driver { subscriptions, publisher: &mut context.publisher };
+                question(engine, time, &mut out);
             }
             self.publish_counts(context.server());
             if wake == Wake::Closed {

@@ -9,6 +9,7 @@ use super::subsz::{SubszOptions, subsz};
 use super::{Counted, accountz, accstatz, debug, links, parameters, root, varz};
 use crate::json;
 use crate::server::Server;
+use jetstream::server::Wanted;
 use parser::quote::quoted;
 use serde::Serialize;
 
@@ -100,18 +101,37 @@ fn indented(document: &impl Serialize) -> Response {
     Response::json(Status::Ok, json::to_vec_indented(document, "  ").unwrap_or_default())
 }
 
+/// Accounts on a page of `/jsz`.
+const DEFAULT_JSZ_ACCOUNTS: usize = 1024;
+
 fn jsz_options(query: &Query) -> Result<JszOptions, String> {
-    for name in ["accounts", "streams", "consumers", "direct-consumers", "config"] {
-        parameters::bool(query, name)?;
-    }
-    for name in ["offset", "limit"] {
-        parameters::int(query, name)?;
-    }
+    let accounts = parameters::bool(query, "accounts")?;
+    let streams = parameters::bool(query, "streams")?;
+    let consumers = parameters::bool(query, "consumers")?;
+    let direct_consumers = parameters::bool(query, "direct-consumers")?;
+    let config = parameters::bool(query, "config")?;
+    let offset = parameters::int(query, "offset")?;
+    let limit = parameters::int(query, "limit")?;
+    let account = Some(query.get("acc").to_owned()).filter(|name| !name.is_empty());
+    let streams = streams || consumers;
+    let wanted = Wanted {
+        accounts: accounts || (streams && account.is_none()),
+        account,
+        streams,
+        consumers,
+        direct_consumers,
+        config,
+        offset: usize::try_from(offset).ok().filter(|_| limit >= 0).unwrap_or(0),
+        limit: match limit {
+            0 => Some(DEFAULT_JSZ_ACCOUNTS),
+            limit => usize::try_from(limit).ok(),
+        },
+    };
     let leader_only = parameters::bool(query, "leader-only")?;
     for name in ["raft", "stream-leader-only"] {
         parameters::bool(query, name)?;
     }
-    Ok(JszOptions { leader_only })
+    Ok(JszOptions { leader_only, wanted })
 }
 
 fn health(server: &Server, query: &Query) -> Result<Response, String> {

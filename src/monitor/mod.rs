@@ -26,6 +26,7 @@ pub mod endpoints;
 pub mod format;
 pub mod healthz;
 pub mod http;
+pub mod jetstream;
 pub mod jsz;
 pub mod links;
 pub mod parameters;

@@ -88,12 +88,7 @@ impl JetStream {
         }
         let Ok(subject) = std::str::from_utf8(&message.subject) else { return };
         let Some(call) = Call::parse(subject) else { return };
-        let request = Request {
-            account,
-            subject,
-            header: &message.header,
-            body: &message.payload,
-        };
+        let request = Request { account, subject, header: &message.header, body: &message.payload };
         let Some(answer) = self.answer(&call, &request, now, out) else { return };
         if answer.is_counted {
             self.count_answer(account, answer.is_error);

@@ -21,6 +21,7 @@ mod consumer_api;
 mod consumers;
 mod info;
 mod layout;
+mod monitor;
 mod outside;
 mod pump;
 mod recovery;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use account::AccountFacts;
 pub use api::{NoRequester, Requester};
+pub use monitor::{AccountDetail, StreamDetail, Totals, Unhealthy, Wanted};
 pub use outside::{ClientId, Incoming, Level, Outgoing, Outside, Target};
 pub use settings::{Commit, Keys, Settings};
 pub use usage::Tiers;
@@ -50,7 +52,7 @@ use crate::time::Timestamp;
 use account::Account;
 use ahash::RandomState;
 use schedule::Schedule;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use usage::ServerUsage;
 
@@ -102,6 +104,10 @@ pub struct JetStream {
     schedule: Schedule,
     /// Streams with something to commit.
     dirty: Vec<u64>,
+    /// Streams with something that is not durable although it was acknowledged, and when that is
+    /// to be over.
+    unsynced: BTreeSet<u64>,
+    sync_at: Option<Timestamp>,
     /// Consumers with something to deliver.
     ready: VecDeque<u64>,
     /// Why nothing is taken any more.
@@ -157,6 +163,8 @@ impl JetStream {
             last_id: 0,
             schedule: Schedule::default(),
             dirty: Vec::new(),
+            unsynced: BTreeSet::new(),
+            sync_at: None,
             ready: VecDeque::new(),
             failed: None,
             api_total: 0,
@@ -232,6 +240,12 @@ impl JetStream {
                 }
                 let last = entry.stream.last_sequence();
                 entry.stream.committed(last);
+                if let Commit::Lazy(interval) = self.settings.commit
+                    && entry.stream.config().storage == StorageType::File
+                {
+                    self.unsynced.insert(id);
+                    self.sync_at.get_or_insert(now.saturating_add(interval));
+                }
             }
             self.pump_stream(id, now, out);
         }
@@ -244,7 +258,22 @@ impl JetStream {
 
     /// When [`JetStream::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.schedule.next()
+        [self.schedule.next(), self.sync_at].into_iter().flatten().min()
+    }
+
+    /// Makes durable what was acknowledged without being so.
+    fn sync_late(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        if self.sync_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.sync_at = None;
+        for id in std::mem::take(&mut self.unsynced) {
+            if let Some(entry) = self.streams.get_mut(&id) {
+                // A failure is told as an effect.
+                let _ = entry.stream.sync();
+                self.pump_stream(id, now, out);
+            }
+        }
     }
 
     /// Ends everything: clients that wait are told, and stores are closed.

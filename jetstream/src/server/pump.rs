@@ -271,6 +271,7 @@ impl JetStream {
 
     /// Does what has fallen due.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        self.sync_late(now, out);
         // What an asset arms anew while it is looked at comes later, so that this ends.
         let mut due = Vec::new();
         while let Some(asset) = self.schedule.take_due(now) {

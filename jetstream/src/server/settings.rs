@@ -4,6 +4,7 @@ use crate::consumers::AckFormat;
 use crate::filestore::encryption::{Cipher, EncryptionConfig};
 use crate::stream::context::BatchLimits;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// When a publish is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -11,8 +12,8 @@ pub enum Commit {
     /// Once it survives a power loss.
     #[default]
     Durable,
-    /// Once the operating system has it.
-    Lazy,
+    /// Once the operating system has it. What was stored is made durable after this time.
+    Lazy(Duration),
 }
 
 /// The operator's keys for files at rest.
