@@ -11,10 +11,9 @@ pub use imports::client_info;
 
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
-use crate::internal::Endpoint;
+use crate::message_trace::{Tracer, Undelivered};
 use crate::subscription::{Destination, Subscription};
-use ::sublist::{Matches, Subscription as _};
-use ahash::RandomState;
+use ::sublist::{Matches, SubjectHash, Subscription as _};
 use bytes::Bytes;
 use eventloop::Stager;
 use parser::encode::Decimal;
@@ -27,6 +26,9 @@ pub type Matched = Arc<Matches<Arc<Subscription>>>;
 /// Payloads above this are staged as slices of the read block instead of being copied.
 /// Up to here one contiguous chunk makes fewer and larger writes than slices would.
 pub const SHARE_ABOVE_BYTES: usize = 8 * 1024;
+/// A request with a longer reply subject asks for the round-trip time of a client that has none:
+/// services are measured with it (spec 01 §9.3).
+const MEASURED_REPLY_BYTES: usize = 15;
 /// Entries of a reactor's match cache; a power of two.
 const CACHE_ENTRIES: usize = 4096;
 
@@ -173,11 +175,17 @@ pub struct Delivered {
     pub any: bool,
 }
 
+/// Who holds a place of the match cache, looked at before anything else of it: a miss, which is what
+/// scattered subjects have, touches nothing larger. Tags are bits of the subject's hash; zero is none.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    cached: u32,
+    /// The last one that found the place taken: a subject displaces another one only when it comes
+    /// twice, so that scattered subjects do not pay for storing results.
+    knocked: u32,
+}
+
 struct CacheEntry {
-    hash: u64,
-    /// The last hash that found this place taken: a subject displaces another one only when it
-    /// comes twice, so that scattered subjects do not pay for storing results.
-    knocked: u64,
     account: u32,
     generation: u64,
     subject: Box<[u8]>,
@@ -191,8 +199,8 @@ struct LinkTarget {
 
 /// A thread's delivery context.
 pub struct Fanout {
+    places: Vec<Place>,
     cache: Vec<Option<CacheEntry>>,
-    hasher: RandomState,
     random: u64,
     scratch: Matches<Arc<Subscription>>,
     links: Vec<LinkTarget>,
@@ -202,6 +210,8 @@ pub struct Fanout {
     pub drop_when_gated: bool,
     /// Trace what is delivered; set for each read batch.
     pub trace: bool,
+    /// The trace of the message being delivered, if it is traced.
+    pub tracer: Option<Box<Tracer>>,
     /// Delivered by this thread since it was last taken.
     pub traffic: TrafficBatch,
 }
@@ -210,14 +220,15 @@ impl Fanout {
     /// A context; `seed` starts its choice of queue members.
     pub fn new(seed: u64, drop_when_gated: bool) -> Fanout {
         Fanout {
+            places: vec![Place::default(); CACHE_ENTRIES],
             cache: std::iter::repeat_with(|| None).take(CACHE_ENTRIES).collect(),
-            hasher: RandomState::new(),
             random: seed | 1,
             scratch: Matches::new(),
             links: Vec::new(),
             hops: Vec::new(),
             drop_when_gated,
             trace: false,
+            tracer: None,
             traffic: TrafficBatch::default(),
         }
     }
@@ -242,32 +253,47 @@ impl Fanout {
         ((u64::from(self.random_bits()) * n as u64) >> 32) as usize
     }
 
-    /// The cached matches of a subject, or nothing if it is not worth caching yet.
-    pub fn matches(&mut self, account: &Account, subject: &[u8]) -> Option<Matched> {
-        let hash = self.hasher.hash_one(subject);
+    /// The cached matches of a subject, or its hash if it is not worth caching yet.
+    #[inline]
+    pub fn matches(&mut self, account: &Account, subject: &[u8]) -> Result<Matched, SubjectHash> {
+        // Sublists hash by keys of their own, so a subject has another place for every account.
+        let hash = account.sublist.subject_hash(subject);
+        let at = hash.bits() as usize & (CACHE_ENTRIES - 1);
+        let tag = (hash.bits() >> 32) as u32 | 1;
+        let place = &mut self.places[at];
+        if place.cached != tag && place.cached != 0 && place.knocked != tag {
+            place.knocked = tag;
+            return Err(hash);
+        }
+        Ok(self.matches_at(at, tag, account, hash, subject))
+    }
+
+    fn matches_at(
+        &mut self,
+        at: usize,
+        tag: u32,
+        account: &Account,
+        hash: SubjectHash,
+        subject: &[u8],
+    ) -> Matched {
         // Read before matching: a change that comes after makes the entry stale, never wrong.
         let generation = account.sublist.generation();
-        let place = &mut self.cache[hash as usize & (CACHE_ENTRIES - 1)];
-        if let Some(e) = place {
-            let same = e.hash == hash && e.account == account.id && *e.subject == *subject;
-            if same && e.generation == generation {
-                return Some(e.matched.clone());
-            }
-            if !same && e.knocked != hash {
-                e.knocked = hash;
-                return None;
-            }
+        if let Some(e) = &self.cache[at]
+            && e.generation == generation
+            && e.account == account.id
+            && *e.subject == *subject
+        {
+            return e.matched.clone();
         }
-        let matched = account.sublist.match_subject(subject);
-        *place = Some(CacheEntry {
-            hash,
-            knocked: hash,
+        let matched = account.sublist.match_hashed(hash, subject);
+        self.places[at] = Place { cached: tag, knocked: tag };
+        self.cache[at] = Some(CacheEntry {
             account: account.id,
             generation,
             subject: subject.into(),
             matched: matched.clone(),
         });
-        Some(matched)
+        matched
     }
 
     /// Delivers to everyone who matches in the account.
@@ -280,8 +306,8 @@ impl Fanout {
         share: Share<'_>,
     ) -> Delivered {
         match self.matches(account, message.subject) {
-            Some(matched) => self.deliver_to(stager, account, &matched, origin, message, share),
-            None => self.deliver_uncached(stager, account, origin, message, share),
+            Ok(matched) => self.deliver_to(stager, account, &matched, origin, message, share),
+            Err(hash) => self.deliver_uncached(stager, account, hash, origin, message, share),
         }
     }
 
@@ -296,7 +322,7 @@ impl Fanout {
         message: &Message<'_>,
         share: Share<'_>,
     ) -> Delivered {
-        if let Some(matched) = self.matches(account, route) {
+        if let Ok(matched) = self.matches(account, route) {
             return self.deliver_to(stager, account, &matched, origin, message, share);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -313,12 +339,13 @@ impl Fanout {
         &mut self,
         stager: &mut Stager,
         account: &Account,
+        hash: SubjectHash,
         origin: &Origin<'_>,
         message: &Message<'_>,
         share: Share<'_>,
     ) -> Delivered {
         let mut scratch = std::mem::take(&mut self.scratch);
-        account.sublist.match_into(message.subject, &mut scratch);
+        account.sublist.match_hashed_into(hash, message.subject, &mut scratch);
         let delivered = self.deliver_to(stager, account, &scratch, origin, message, share);
         // Clearing also lets go of subscriptions that may end meanwhile.
         scratch.clear();
@@ -351,7 +378,7 @@ impl Fanout {
                     );
                 }
                 Destination::Internal(endpoint) => {
-                    any |= self.serve_internal(stager, sub, endpoint, origin, message, &mut *share);
+                    any |= endpoint.serve(stager, sub, origin, message, &mut *share);
                 }
                 Destination::Link(link) => {
                     if link_takes(origin, &**link, message.subject) {
@@ -424,7 +451,7 @@ impl Fanout {
                     }
                 }
                 Destination::Internal(endpoint) => {
-                    if self.serve_internal(stager, sub, endpoint, origin, message, &mut *share) {
+                    if endpoint.serve(stager, sub, origin, message, &mut *share) {
                         return true;
                     }
                 }
@@ -473,24 +500,6 @@ impl Fanout {
         false
     }
 
-    /// Stages the message for a part of this server. Whether it takes it.
-    fn serve_internal(
-        &mut self,
-        stager: &mut Stager,
-        sub: &Arc<Subscription>,
-        endpoint: &Endpoint,
-        origin: &Origin<'_>,
-        message: &Message<'_>,
-        share: Share<'_>,
-    ) -> bool {
-        let taken = endpoint.serve(stager, sub, origin, message, share);
-        if taken {
-            self.traffic.internal_messages += 1;
-            self.traffic.internal_bytes += message.len() as i64;
-        }
-        taken
-    }
-
     /// Stages the message for a client, unless the subscription does not take it.
     #[allow(clippy::too_many_arguments)] // One hot function: a struct would only be taken apart.
     #[inline]
@@ -504,6 +513,9 @@ impl Fanout {
         message: &Message<'_>,
         share: Share<'_>,
     ) -> bool {
+        if self.tracer.is_some() {
+            return self.serve_client_traced(stager, account, sub, client, origin, message, share);
+        }
         if sub.is_closed() || (!origin.echo && client.cid == origin.id) {
             return false;
         }
@@ -518,9 +530,11 @@ impl Fanout {
         }
         let count = sub.count();
         let max = sub.max();
-        if max > 0 && count >= max {
-            self.reached_max(account, sub, client, count > max);
+        let last = max > 0 && count >= max;
+        if last {
+            client.reached_max(sub, count > max);
             if count > max {
+                self.end_subscription(account, sub, client);
                 return false;
             }
         }
@@ -533,6 +547,9 @@ impl Fanout {
         let (stage, pool) = stager.stage(&client.egress);
         stage.count(size);
         let out = stage.buffer();
+        if !traits.knows_rtt() && message.reply.len() > MEASURED_REPLY_BYTES {
+            client.ping_for_rtt(out);
+        }
         let before = out.len();
         let framed_sid = sub.framed_sid();
         out.reserve(
@@ -583,18 +600,51 @@ impl Fanout {
         if self.trace {
             client.trace_delivery(sub, message);
         }
+        if last {
+            self.end_subscription(account, sub, client);
+        }
         true
     }
 
+    /// The same for a message that is traced: notes what comes of it, and stages nothing if it is
+    /// only traced.
+    #[allow(clippy::too_many_arguments)] // Those of the function it stands for.
     #[cold]
-    fn reached_max(
-        &self,
+    fn serve_client_traced(
+        &mut self,
+        stager: &mut Stager,
         account: &Account,
         sub: &Arc<Subscription>,
-        client: &ClientShared,
-        exceeded: bool,
-    ) {
-        client.reached_max(sub, exceeded);
+        client: &Arc<ClientShared>,
+        origin: &Origin<'_>,
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> bool {
+        let Some(mut tracer) = self.tracer.take() else { return false };
+        let queue = sub.queue().unwrap_or_default();
+        let undelivered = if !origin.echo && client.cid == origin.id {
+            Some(Undelivered::NoEcho)
+        } else if client.traits().holds_denied() && !client.passes_screen(message.subject, queue) {
+            Some(Undelivered::Denied)
+        } else if sub.is_closed() {
+            Some(Undelivered::Closed)
+        } else if tracer.only {
+            None
+        } else if self.serve_client(stager, account, sub, client, origin, message, share) {
+            client.egress.is_closed().then_some(Undelivered::ClientClosed)
+        } else if self.drop_when_gated && client.egress.is_gated() {
+            Some(Undelivered::Slow)
+        } else {
+            Some(Undelivered::AutoUnsubscribe)
+        };
+        tracer.reached(client, account, sub, undelivered);
+        self.tracer = Some(tracer);
+        undelivered.is_none()
+    }
+
+    /// Removes a subscription that has had all its messages.
+    #[cold]
+    fn end_subscription(&self, account: &Account, sub: &Arc<Subscription>, client: &ClientShared) {
         if sub.close() {
             if self.trace {
                 client.trace_removal(sub);

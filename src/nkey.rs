@@ -148,6 +148,17 @@ pub fn seed_type(text: &str) -> Result<KeyType, KeyError> {
     KeyType::from_prefix(((first & 0x07) << 5) | ((second & 0xF8) >> 3)).ok_or(KeyError::Prefix)
 }
 
+/// A public key that can verify signatures.
+#[must_use]
+pub fn verifier(text: &str) -> Option<nkeys::KeyPair> {
+    let kind = public_key_type(text).filter(|kind| *kind != KeyType::Curve)?;
+    // Of other lengths it is none that was ever made.
+    if decode_public(kind, text).ok()?.len() != 32 {
+        return None;
+    }
+    nkeys::KeyPair::from_public_key(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,18 @@
 //! From options to a running server, and from signals to its end (spec 02 §8 and §9).
 
-use crate::config::claims::UnverifiedClaims;
 use crate::config::cli::Exit;
-use crate::config::options::Options;
 use crate::config::options::account::AccountOptions;
 use crate::config::options::auth::ConnectionType;
 use crate::config::options::ocsp::OcspMode;
+use crate::config::options::{LogFormat, Options};
 use crate::config::secret::Secret;
 use crate::config::validate::validate;
+use crate::jwt::{VerifiedClaims, decode_operator};
 use crate::logging::{AfterFatal, LogOptions, Logger};
-use crate::process::errno::PathError;
-use crate::process::ports_file::{self, Ports};
 use crate::process::signals::{ServerSignal, SignalThread};
-use crate::process::{banner, host, limits, pid_file};
-use crate::server::Server;
+use crate::process::{banner, limits, pid_file};
+use crate::reload;
+use crate::server::{Launch, Server};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +26,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (verifies_ocsp(o), "ocsp_peer"),
         (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
-        (o.accounts.iter().any(|a| !a.trace_destination.is_empty()), "msg_trace"),
-        (!o.operators.is_empty() || !o.trusted_keys.is_empty(), "operator mode"),
-        (o.account_resolver.is_some(), "resolver"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
         (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),
         (leafnode, "leafnodes"),
@@ -74,6 +70,7 @@ pub fn log_options(o: &Options) -> LogOptions {
         syslog: o.syslog,
         logtime: o.logtime,
         logtime_utc: o.logtime_utc,
+        json: o.log_format == LogFormat::Json,
         debug: o.debug,
         trace: o.trace,
         trace_verbose: o.trace_verbose,
@@ -108,20 +105,22 @@ fn obey(server: &Arc<Server>, log: &Logger, signal: ServerSignal) {
                 log.errorf(format_args!("Lame duck mode could not be entered: {e}"));
             }
         }
-        ServerSignal::Hangup => log.errorf(format_args!(
-            "Failed to reload server configuration: reload is not supported by this build"
-        )),
+        ServerSignal::Hangup => {
+            if let Err(e) = reload::reload(server) {
+                log.errorf(format_args!("Failed to reload server configuration: {e}"));
+            }
+        }
     }
 }
 
 /// Runs a server until it is told to stop. `options` are those of flags and file, their baseline
-/// not set yet.
+/// not set yet; `launch` says how the process was started.
 ///
 /// # Errors
 /// How the process ends when the server cannot start.
-pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
+pub fn run(mut options: Options, launch: Launch) -> Result<(), Exit> {
     options.set_baseline();
-    validate(&mut options, &UnverifiedClaims).map_err(|e| Exit::failure(&e))?;
+    validate(&mut options, &VerifiedClaims).map_err(|e| Exit::failure(&e))?;
     if let Some(feature) = missing_feature(&options) {
         return Err(Exit::failure(&format!(
             "configured but not supported by this build: {feature}"
@@ -149,6 +148,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
     let limit = limits::raise_open_files();
     let options = Arc::new(options);
     let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
+    server.set_launch(launch);
     announce(&server, &options, &log);
     for error in server.authenticator().errors() {
         log.errorf(format_args!("{error}"));
@@ -165,13 +165,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
     if let Err(e) = server.start() {
         return Err(fatal(&log, &e.to_string()));
     }
-    let ports = match write_ports_file(&server, &options, argv0) {
-        Ok(path) => path,
-        Err(e) => {
-            log.errorf(format_args!("Error writing ports file ({}): {e}", e.path.display()));
-            None
-        }
-    };
+    server.write_ports_file();
     let early = {
         let mut target = target.lock();
         target.server = Some(server.clone());
@@ -181,11 +175,7 @@ pub fn run(mut options: Options, argv0: &str) -> Result<(), Exit> {
         obey(&server, &log, signal);
     }
     server.wait_for_shutdown();
-    if let Some(path) = ports
-        && let Err(e) = ports_file::remove(&path)
-    {
-        log.errorf(format_args!("Error cleaning up ports file {}: {e}", path.display()));
-    }
+    server.remove_ports_file();
     Ok(())
 }
 
@@ -211,43 +201,30 @@ fn announce(server: &Server, options: &Options, log: &Logger) {
     });
     let file = (!options.config_file.is_empty())
         .then_some((options.config_file.as_str(), options.config_digest.as_str()));
+    let claims: Vec<_> =
+        options.operators.iter().filter_map(|op| decode_operator(&op.jwt).ok()).collect();
+    let operators: Vec<banner::Operator<'_>> = claims
+        .iter()
+        .map(|claims| banner::Operator {
+            system_account: &claims.base.audience,
+            name: &claims.base.name,
+            issued_at: claims.base.issued_at,
+            expires_at: claims.base.expires,
+        })
+        .collect();
     lines.extend(banner::configuration(&banner::ConfigurationFacts {
         plaintext_passwords: has_plaintext_password(options),
         profile_port: None,
         block_profile_rate: options.prof_block_rate,
         configuration_file: file,
-        operators: &[],
-        has_system_account: true,
+        operators: &operators,
+        has_system_account: server.system_account().is_some(),
         max_payload: i64::from(options.max_payload),
         has_default_js_domain: false,
     }));
     for (level, line) in lines {
         log.at_level(level, format_args!("{line}"));
     }
-}
-
-fn write_ports_file(
-    server: &Server,
-    options: &Options,
-    argv0: &str,
-) -> Result<Option<std::path::PathBuf>, PathError> {
-    if options.ports_file_dir.is_empty() {
-        return Ok(None);
-    }
-    let interfaces = host::interface_addresses();
-    let urls = |scheme: &str, address: Option<std::net::SocketAddr>| {
-        address.map(|a| ports_file::urls(scheme, a, &interfaces)).unwrap_or_default()
-    };
-    let nats = if server.info().tls_required { "tls" } else { "nats" };
-    let monitoring = if options.https_port.is_set() { "https" } else { "http" };
-    let ports = Ports {
-        nats: urls(nats, server.address()),
-        monitoring: urls(monitoring, server.monitor_address()),
-        ..Ports::default()
-    };
-    let path = ports_file::path(Path::new(&options.ports_file_dir), argv0, std::process::id());
-    ports_file::write(&path, &ports)?;
-    Ok(Some(path))
 }
 
 #[cfg(test)]

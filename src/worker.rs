@@ -5,15 +5,20 @@ use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
 use crate::logging::{ConnectionKind, ConnectionLabel};
-use crate::server::{CLIENT_LISTENER, Server};
+use crate::server::{CLIENT_LISTENER, Reloaded, Server};
 use eventloop::{
-    Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Service, Taken, TcpStream,
-    Token,
+    Cause, Core, DeadlineAction, Egress, Input, Io, Limits, ListenerId, Recovery, Service, Stall,
+    Taken, TcpStream, Token,
 };
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+/// Input of at least this size is timed.
+const TIMED_INPUT_BYTES: usize = 4 * 1024;
+/// Input that takes this long is told of in the log (spec 01 §1, read-loop slow warning).
+const SLOW_INPUT: Duration = Duration::from_secs(2);
 
 /// What other threads send to a reactor.
 pub enum Message {
@@ -23,6 +28,18 @@ pub enum Message {
     Close(Token, ClosedState),
     /// Whether the password of a connection matches its hash.
     PasswordChecked(Token, bool),
+    /// Close a connection that is beyond the limit.
+    Refuse(Token),
+    /// The options have changed; the other end is dropped when all connections were looked at.
+    Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
+    /// The account that a connection waits for is there, or the reason why it is not.
+    AccountFetched(Token, Result<(), String>),
+    /// Close a connection after telling it why.
+    Expel(Token, ClosedState, &'static str),
+    /// The account of a connection has changed.
+    AccountChanged(Token),
+    /// Tell a client that it should go elsewhere.
+    TellLameDuck(Token),
     /// Stop accepting, and tell the clients.
     LameDuck,
     /// Close everything and end.
@@ -126,7 +143,18 @@ impl Service for Worker {
 
     fn input(&mut self, conn: &mut Connection, io: &mut Io<'_>, input: &mut Input<'_>) -> Taken {
         match conn {
-            Connection::Client(c) => c.input(&mut self.fanout, &mut self.traffic, io, input),
+            Connection::Client(c) => {
+                // Little input takes little time, and a clock costs more than a small command.
+                let long = input.bytes().len() >= TIMED_INPUT_BYTES;
+                let began = long.then(Instant::now);
+                let taken = c.input(&mut self.fanout, &mut self.traffic, io, input);
+                if let Some(took) = began.map(|began| began.elapsed())
+                    && took >= SLOW_INPUT
+                {
+                    c.slow_read(took);
+                }
+                taken
+            }
         }
     }
 
@@ -165,6 +193,18 @@ impl Service for Worker {
         }
     }
 
+    fn unstalled(&mut self, conn: &mut Connection, stall: Stall) {
+        match conn {
+            Connection::Client(c) => c.unstalled(stall),
+        }
+    }
+
+    fn recovered(&mut self, conn: &mut Connection, recovery: Recovery) {
+        match conn {
+            Connection::Client(c) => c.recovered(recovery),
+        }
+    }
+
     fn holds_producers(&self) -> bool {
         self.holds_producers
     }
@@ -186,6 +226,34 @@ impl Service for Worker {
                     Connection::Client(c) => c.password_checked(io, matches),
                 });
             }
+            Message::TellLameDuck(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.lame_duck(io),
+            }),
+            Message::Refuse(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.refuse_over_limit(io),
+            }),
+            Message::Reloaded(reloaded, done) => {
+                let drop_when_gated = self.server.settings().drop_when_gated;
+                self.fanout.drop_when_gated = drop_when_gated;
+                self.holds_producers = !drop_when_gated;
+                core.for_each(self, |_, conn, io| match conn {
+                    Connection::Client(c) => c.reloaded(io, &reloaded),
+                });
+                drop(done);
+            }
+            Message::AccountFetched(token, fetched) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.account_fetched(io, fetched),
+                });
+            }
+            Message::Expel(token, reason, text) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.expel(io, reason, text),
+                });
+            }
+            Message::AccountChanged(token) => core.with(self, token, |_, conn, io| match conn {
+                Connection::Client(c) => c.account_changed(io),
+            }),
             Message::LameDuck => {
                 core.unlisten(CLIENT_LISTENER);
                 core.for_each(self, |_, conn, io| match conn {
@@ -202,9 +270,11 @@ impl Service for Worker {
         }
     }
 
-    fn pass_ended(&mut self) {
+    fn pass_ended(&mut self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.server.note_pass(self.index, nanos);
         // What clients sent; connections to other servers will have a batch of their own.
         let t = std::mem::take(&mut self.traffic);
-        self.server.stats.add_clients(&t);
+        self.server.stats.client_traffic.add(&t);
     }
 }

@@ -110,6 +110,27 @@ pub enum DeadlineCheck {
     },
 }
 
+/// A write deadline had passed, and the batch that was kept went out within the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Ticks (milliseconds) from the deadline that had passed to the end of the batch.
+    pub took_ms: u64,
+    /// Chunks that were pending at that deadline.
+    pub chunks: usize,
+    /// Bytes that were pending at that deadline.
+    pub bytes: usize,
+}
+
+/// A batch that was kept although its deadline passed.
+#[derive(Clone, Copy)]
+struct Kept {
+    since: u64,
+    chunks: usize,
+    bytes: usize,
+    /// All of it is written.
+    done: bool,
+}
+
 struct Blocked {
     /// Tick at which the current batch's write deadline passes.
     deadline: u64,
@@ -136,7 +157,9 @@ struct Queue {
     waiters: Vec<(Arc<Mailbox>, Token)>,
     socket: Option<Arc<TcpStream>>,
     /// A write failed: the connection is broken.
-    broken: bool,
+    broken: Option<io::Error>,
+    /// Set from a deadline that passed until the owner has heard of the recovery.
+    kept: Option<Kept>,
     /// Bytes written since the start, wrapping: how far a blocked batch got.
     written: usize,
 }
@@ -211,7 +234,8 @@ impl Egress {
                 closed: false,
                 waiters: Vec::new(),
                 socket: Some(socket),
-                broken: false,
+                broken: None,
+                kept: None,
                 written: 0,
             }),
         }
@@ -330,7 +354,7 @@ impl Egress {
             // The common case: the chunks go straight from the stage into the socket.
             let (written, result) = match &socket {
                 Some(s) => write_chunks(s, staged, 0),
-                None => (0, WriteResult::Broken),
+                None => (0, WriteResult::Broken(io::ErrorKind::NotConnected.into())),
             };
             let mut q = self.queue.lock();
             self.pending.fetch_sub(written, Ordering::Relaxed);
@@ -411,9 +435,9 @@ impl Egress {
                 return HandOver::Closed;
             }
             match result {
-                WriteResult::Broken => {
+                WriteResult::Broken(error) => {
                     q.writing = false;
-                    q.broken = true;
+                    q.broken = Some(error);
                     self.refuse(&mut q);
                     if !q.close_noted {
                         q.close_noted = true;
@@ -452,7 +476,10 @@ impl Egress {
             drop(q);
             let (written, r) = match &socket {
                 Some(s) => write_deque(s, &mut chunks, head, recycle),
-                None => (Written { bytes: 0, head }, WriteResult::Broken),
+                None => {
+                    let gone = io::ErrorKind::NotConnected.into();
+                    (Written { bytes: 0, head }, WriteResult::Broken(gone))
+                }
             };
             result = r;
             q = self.queue.lock();
@@ -504,7 +531,7 @@ impl Egress {
         let before = q.written;
         let outcome = self.finish_write(q, WriteResult::Done, now, recycle);
         // A batch that is still not out keeps its deadline.
-        if let (Some(batch), HandOver::Pending(_)) = (batch, outcome) {
+        if let Some(batch) = batch {
             let mut q = self.queue.lock();
             let written = q.written.wrapping_sub(before);
             if let Some(b) = &mut q.blocked
@@ -513,6 +540,8 @@ impl Egress {
                 b.deadline = batch.deadline;
                 b.batch_left = batch.batch_left - written;
                 b.progress = batch.progress || written > 0;
+            } else {
+                self.recover(&mut q);
             }
         }
         outcome
@@ -554,13 +583,12 @@ impl Egress {
         if pending <= Self::gate_above(self.max_pending.load(Ordering::Relaxed)) {
             self.gated.store(false, Ordering::Relaxed);
         }
-        if pending == 0 {
-            q.blocked = None;
-        } else if let Some(b) = &mut q.blocked {
+        if let Some(b) = &mut q.blocked {
             b.progress |= bytes > 0;
             b.batch_left = b.batch_left.saturating_sub(bytes);
-            if b.batch_left == 0 {
+            if b.batch_left == 0 || pending == 0 {
                 q.blocked = None;
+                self.recover(&mut q);
             }
         }
         self.wake_waiters(&mut q, pending);
@@ -614,11 +642,36 @@ impl Egress {
         }
     }
 
+    /// The batch under way is written; tells the owner if it had been kept past its deadline.
+    fn recover(&self, q: &mut Queue) {
+        if let Some(kept) = &mut q.kept
+            && !q.closed
+            && !kept.done
+        {
+            kept.done = true;
+            self.owner.note(Note::Recovered(self.token));
+        }
+    }
+
+    /// How the connection caught up, after [`Note::Recovered`].
+    pub fn take_recovery(&self, now: u64) -> Option<Recovery> {
+        let mut q = self.queue.lock();
+        let kept = q.kept.take_if(|kept| kept.done)?;
+        let took_ms = now.saturating_sub(kept.since);
+        Some(Recovery { took_ms, chunks: kept.chunks, bytes: kept.bytes })
+    }
+
     /// The deadline was exceeded but the connection is kept (write timeout policy `retry`): a new
     /// batch begins. Returns its deadline.
     pub fn restart_deadline(&self, now: u64) -> u64 {
         let mut q = self.queue.lock();
         let deadline = now + self.write_deadline_ms.load(Ordering::Relaxed);
+        q.kept = Some(Kept {
+            since: now,
+            chunks: q.chunks.len().max(1),
+            bytes: self.pending.load(Ordering::Relaxed),
+            done: false,
+        });
         if let Some(b) = &mut q.blocked {
             b.deadline = deadline;
             b.batch_left = self.pending.load(Ordering::Relaxed).min(DEADLINE_BATCH_BYTES);
@@ -653,9 +706,9 @@ impl Egress {
     }
 
     /// A transport's write failed: the connection is broken.
-    pub(crate) fn mark_broken(&self) {
+    pub(crate) fn mark_broken(&self, error: io::Error) {
         let mut q = self.queue.lock();
-        q.broken = true;
+        q.broken = Some(error);
         self.refuse(&mut q);
         if !q.close_noted {
             q.close_noted = true;
@@ -663,9 +716,9 @@ impl Egress {
         }
     }
 
-    /// Whether a write failed.
-    pub fn is_broken(&self) -> bool {
-        self.queue.lock().broken
+    /// Why a write failed, if one did; said once.
+    pub fn take_write_error(&self) -> Option<io::Error> {
+        self.queue.lock().broken.take()
     }
 
     /// Refuses further output, drops what is queued and tells the waiters.
@@ -705,14 +758,20 @@ fn recycle_all(staged: &mut Staged, recycle: &mut dyn FnMut(Vec<u8>)) {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum WriteResult {
     /// Everything offered was written.
     Done,
     /// The socket's buffer is full.
     Full,
     /// The connection is gone.
-    Broken,
+    Broken(io::Error),
+}
+
+impl WriteResult {
+    /// A socket that takes nothing although it is offered something is as good as closed.
+    fn nothing_taken() -> WriteResult {
+        WriteResult::Broken(io::ErrorKind::WriteZero.into())
+    }
 }
 
 fn write_once(mut socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -739,7 +798,7 @@ fn write_chunks(socket: &TcpStream, chunks: &[Chunk], skip: usize) -> (usize, Wr
             slices.push(IoSlice::new(b));
         }
         match write_once(socket, &slices) {
-            Ok(0) if offered > 0 => return (written, WriteResult::Broken),
+            Ok(0) if offered > 0 => return (written, WriteResult::nothing_taken()),
             Ok(n) => {
                 written += n;
                 if n < offered {
@@ -750,7 +809,7 @@ fn write_chunks(socket: &TcpStream, chunks: &[Chunk], skip: usize) -> (usize, Wr
                 head = 0;
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (written, WriteResult::Full),
-            Err(_) => return (written, WriteResult::Broken),
+            Err(e) => return (written, WriteResult::Broken(e)),
         }
     }
     (written, WriteResult::Done)
@@ -781,12 +840,14 @@ fn write_deque(
         let r = write_once(socket, &slices);
         drop(slices);
         let n = match r {
-            Ok(0) if offered > 0 => return (Written { bytes, head }, WriteResult::Broken),
+            Ok(0) if offered > 0 => {
+                return (Written { bytes, head }, WriteResult::nothing_taken());
+            }
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 return (Written { bytes, head }, WriteResult::Full);
             }
-            Err(_) => return (Written { bytes, head }, WriteResult::Broken),
+            Err(e) => return (Written { bytes, head }, WriteResult::Broken(e)),
         };
         bytes += n;
         let mut left = n;

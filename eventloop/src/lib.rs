@@ -16,15 +16,15 @@ mod timer;
 mod tls;
 
 pub use egress::{
-    Chunk, DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Staged,
-    WriteMode,
+    Chunk, DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Recovery,
+    Staged, WriteMode,
 };
 pub use intake::{Intake, Parcel, Waiter};
 pub use mailbox::{Mailbox, Note, Sender};
 pub use mio::net::{TcpListener, TcpStream};
 pub use pool::{BLOCK_BYTES, Block, Pool};
 pub use reactor::{
-    Cause, Core, DeadlineAction, Input, Io, ListenerId, Reactor, Service, Slots, Taken,
+    Cause, Core, DeadlineAction, Input, Io, ListenerId, Reactor, Service, Slots, Stall, Taken,
 };
 pub use rustls;
 pub use stage::{STAGING_BUDGET_BYTES, Stage, Stager};

@@ -21,6 +21,8 @@ pub enum Note {
     Room(Token),
     /// A write would block: the write deadline has to be watched.
     Blocked(Token),
+    /// A batch that was kept past its write deadline is written.
+    Recovered(Token),
     /// Another thread has closed the connection's egress; the owner takes it down.
     Close(Token),
 }

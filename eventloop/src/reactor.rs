@@ -14,7 +14,8 @@
 
 use crate::Token;
 use crate::egress::{
-    DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, WriteMode,
+    DeadlineCheck, Egress, HOLD_ABOVE_BYTES, HOLD_UNTIL_BYTES, HandOver, Limits, Recovery,
+    WriteMode,
 };
 use crate::intake::Waiter;
 use crate::mailbox::{Mailbox, Note, Sender};
@@ -76,7 +77,7 @@ pub enum Cause {
         greeted: bool,
     },
     /// A write failed.
-    Write,
+    Write(io::Error),
     /// More output pending than allowed.
     SlowConsumerPending,
     /// The write deadline passed, with this many bytes in this many chunks.
@@ -198,6 +199,14 @@ pub trait Service: Sized {
     /// This connection's bytes filled `destination` past three quarters of its limit, and it is
     /// held back for that (spec 01 §8.3).
     fn stalled(&mut self, conn: &mut Self::Conn, destination: &Arc<Egress>);
+    /// A connection that was stalled is read again.
+    fn unstalled(&mut self, conn: &mut Self::Conn, stall: Stall) {
+        let _ = (conn, stall);
+    }
+    /// A connection that was kept past its write deadline has caught up.
+    fn recovered(&mut self, conn: &mut Self::Conn, recovery: Recovery) {
+        let _ = (conn, recovery);
+    }
     /// Whether producers are held back for destinations at all (`no_fast_producer_stall`).
     fn holds_producers(&self) -> bool;
     /// The connection is going down: it gets no more input, and its output is flushed where the
@@ -205,14 +214,26 @@ pub trait Service: Sized {
     fn closed(&mut self, conn: Self::Conn, io: &mut Io<'_>, cause: Cause);
     /// A message arrived.
     fn message(&mut self, core: &mut Core<Self>, message: Self::Message);
-    /// A pass of the loop ended: time to publish counters.
-    fn pass_ended(&mut self);
+    /// A pass of the loop ended, which took that long from the end of its wait: time to publish
+    /// counters.
+    fn pass_ended(&mut self, took: Duration);
+}
+
+/// How a connection was held back for destinations that were nearly full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// How long.
+    pub lasted: Duration,
+    /// How long it would have been at most, if it was not the destinations that ended it.
+    pub timed_out: Option<Duration>,
 }
 
 #[derive(Default)]
 struct Held {
     /// Queues of this process waited for that have no room yet.
     rooms: usize,
+    /// Since when, if a destination was nearly full.
+    stalled: Option<Instant>,
     /// Destinations waited for that have not answered yet.
     outstanding: usize,
     until: u64,
@@ -264,6 +285,7 @@ pub struct Io<'a> {
     /// The thread's stages.
     pub stager: &'a mut Stager,
     egress: &'a Arc<Egress>,
+    socket: &'a TcpStream,
     close: Option<bool>,
     arm: SmallVec<[(u8, u64); 2]>,
     start_tls: Option<TlsSession>,
@@ -280,6 +302,14 @@ impl Io<'_> {
     /// The connection's own output.
     pub fn egress(&self) -> &Arc<Egress> {
         self.egress
+    }
+
+    /// This side's address of the connection.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
     }
 
     /// The buffer staged for the connection itself.
@@ -469,6 +499,7 @@ impl<S: Service> Core<S> {
             now: self.now,
             stager: &mut self.stager,
             egress: &egress,
+            socket: &socket,
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
@@ -574,6 +605,7 @@ impl<S: Service> Core<S> {
             now: self.now,
             stager: &mut self.stager,
             egress: &entry.egress,
+            socket: &entry.socket,
             close: None,
             arm: SmallVec::new(),
             start_tls: None,
@@ -644,6 +676,9 @@ impl<S: Service> Core<S> {
                 service.stalled(conn, &egress);
             }
             if egress.wait_for_drain(&mailbox, token) {
+                if gated && held.stalled.is_none() {
+                    held.stalled = Some(Instant::now());
+                }
                 held.outstanding += 1;
                 held.destinations.push((egress, bytes));
             }
@@ -702,7 +737,7 @@ impl<S: Service> Core<S> {
         }
     }
 
-    fn release(&mut self, token: Token, answered: bool) {
+    fn release(&mut self, service: &mut S, token: Token, answered: bool) {
         let now = self.now;
         let Some(entry) = self.entry(token) else { return };
         let Some(held) = &mut entry.held else { return };
@@ -725,6 +760,13 @@ impl<S: Service> Core<S> {
             }
             held.outstanding = 0;
         }
+        if held.outstanding == 0
+            && let Some(since) = held.stalled.take()
+            && let Some(conn) = &mut entry.conn
+        {
+            let timed_out = (!answered).then_some(Duration::from_millis(HOLD_TICKS));
+            service.unstalled(conn, Stall { lasted: since.elapsed(), timed_out });
+        }
         self.release_if_done(token);
     }
 
@@ -743,6 +785,7 @@ impl<S: Service> Core<S> {
             now,
             stager: &mut self.stager,
             egress: &entry.egress,
+            socket: &entry.socket,
             close: Some(flush),
             arm: SmallVec::new(),
             start_tls: None,
@@ -832,7 +875,7 @@ impl<S: Service> Core<S> {
         match tls.flush(&entry.egress, &entry.socket, buffers, &mut |v| pool.put_staging(v)) {
             TlsWrite::Done => {}
             TlsWrite::Full => entry.egress.mark_blocked(now),
-            TlsWrite::Broken => entry.egress.mark_broken(),
+            TlsWrite::Broken(error) => entry.egress.mark_broken(error),
         }
     }
 
@@ -860,10 +903,20 @@ impl<S: Service> Core<S> {
         }
     }
 
+    fn recovered(&mut self, service: &mut S, token: Token) {
+        let now = self.now;
+        let Some(entry) = self.entry(token) else { return };
+        if let Some(recovery) = entry.egress.take_recovery(now)
+            && let Some(conn) = &mut entry.conn
+        {
+            service.recovered(conn, recovery);
+        }
+    }
+
     fn closed_elsewhere(&mut self, service: &mut S, token: Token) {
         let Some(entry) = self.entry(token) else { return };
-        let cause =
-            if entry.egress.is_broken() { Cause::Write } else { Cause::SlowConsumerPending };
+        let error = entry.egress.take_write_error();
+        let cause = error.map_or(Cause::SlowConsumerPending, Cause::Write);
         if entry.conn.is_some() {
             self.begin_close(service, token, cause, false);
         } else {
@@ -1169,7 +1222,8 @@ impl<S: Service> Reactor<S> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 r => r?,
             }
-            core.now = core.started.elapsed().as_millis() as u64;
+            let began = Instant::now();
+            core.now = began.duration_since(core.started).as_millis() as u64;
             core.stager.wall_nanos = wall_nanos();
             if events.is_empty() && core.ready.is_empty() && !accepting {
                 if !trimmed && core.wheel.next_tick().is_none_or(|t| t > core.now) {
@@ -1212,13 +1266,14 @@ impl<S: Service> Reactor<S> {
             for note in notes.drain(..) {
                 match note {
                     Note::Flush(t) => core.flush(t),
-                    Note::Resume(t) => core.release(t, true),
+                    Note::Resume(t) => core.release(service, t, true),
                     Note::Room(t) => core.room(t),
                     Note::Blocked(t) => {
                         if let Some(tick) = core.entry(t).and_then(|e| e.egress.deadline()) {
                             core.arm(t, KIND_WRITE_DEADLINE, tick);
                         }
                     }
+                    Note::Recovered(t) => core.recovered(service, t),
                     Note::Close(t) => core.closed_elsewhere(service, t),
                 }
             }
@@ -1242,7 +1297,7 @@ impl<S: Service> Reactor<S> {
             }
             core.fillers.clear();
             core.flush_own();
-            service.pass_ended();
+            service.pass_ended(began.elapsed());
         }
         Ok(())
     }
@@ -1262,7 +1317,7 @@ impl<S: Service> Core<S> {
         entry.armed.swap_remove(at);
         match kind {
             KIND_WRITE_DEADLINE => self.write_deadline(service, token),
-            KIND_HOLD => self.release(token, false),
+            KIND_HOLD => self.release(service, token, false),
             KIND_DRAIN => self.drain_check(service, token),
             _ => {
                 self.run(service, token, |service, conn, io, _| service.timer(conn, io, kind));

@@ -312,14 +312,14 @@ pub(crate) struct Tls {
 }
 
 /// What writing came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum TlsWrite {
     /// Everything is written.
     Done,
     /// The socket is full.
     Full,
     /// The connection is gone.
-    Broken,
+    Broken(io::Error),
 }
 
 /// What a read brought.
@@ -484,7 +484,7 @@ impl Tls {
         loop {
             let before = self.outgoing.start;
             let result = self.write(socket);
-            if result == TlsWrite::Full {
+            if matches!(result, TlsWrite::Full) {
                 // The write deadline looks at progress, so what went out counts at once.
                 let written = (self.outgoing.start - before).min(self.unsettled);
                 self.unsettled -= written;
@@ -493,7 +493,7 @@ impl Tls {
                     egress.settle(written);
                 }
             }
-            if result != TlsWrite::Done {
+            if !matches!(result, TlsWrite::Done) {
                 return result;
             }
             if std::mem::take(&mut self.blocked) || self.unsettled > 0 {
@@ -520,7 +520,7 @@ impl Tls {
             }
             self.outgoing.memory = std::mem::take(&mut buffers.outgoing.memory);
             if !self.encrypt_staged(&mut buffers.gathered, recycle) {
-                return TlsWrite::Broken;
+                return TlsWrite::Broken(io::Error::other("the TLS session cannot encrypt"));
             }
         }
     }
@@ -530,11 +530,11 @@ impl Tls {
         let out = &mut self.outgoing;
         while out.start < out.end {
             match socket.write(&out.memory[out.start..out.end]) {
-                Ok(0) => return TlsWrite::Broken,
+                Ok(0) => return TlsWrite::Broken(io::ErrorKind::WriteZero.into()),
                 Ok(n) => out.start += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return TlsWrite::Full,
-                Err(_) => return TlsWrite::Broken,
+                Err(e) => return TlsWrite::Broken(e),
             }
         }
         out.start = 0;

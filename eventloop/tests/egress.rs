@@ -2,7 +2,7 @@
 
 use eventloop::{
     Cause, Chunk, Core, DeadlineAction, DeadlineCheck, Egress, HandOver, Input, Io, Limits,
-    ListenerId, Reactor, Service, Slots, Staged, Taken, TcpStream, Token, WriteMode,
+    ListenerId, Reactor, Recovery, Service, Slots, Staged, Taken, TcpStream, Token, WriteMode,
 };
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
@@ -33,7 +33,7 @@ impl Service for Idle {
     }
     fn closed(&mut self, (): (), _: &mut Io<'_>, _: Cause) {}
     fn message(&mut self, _: &mut Core<Self>, (): ()) {}
-    fn pass_ended(&mut self) {}
+    fn pass_ended(&mut self, _took: Duration) {}
 }
 
 fn pair() -> (StdStream, StdStream) {
@@ -167,7 +167,7 @@ fn more_pending_than_allowed_makes_a_slow_consumer_once() {
     assert_eq!(slow, 1);
     assert_eq!(outcomes.last(), Some(&HandOver::SlowConsumer));
     assert!(egress.is_closed());
-    assert!(!egress.is_broken());
+    assert!(egress.take_write_error().is_none());
 }
 
 #[test]
@@ -215,6 +215,18 @@ fn the_write_deadline_covers_a_batch_and_starts_anew_with_the_next() {
     assert_eq!(egress.check_deadline(20_999), DeadlineCheck::Again(21_000));
     let exceeded = DeadlineCheck::Exceeded { bytes: left, chunks: 1, progress: false };
     assert_eq!(egress.check_deadline(21_000), exceeded);
+    // Caught up within a deadline, it says how long that took since the last one that passed.
+    assert_eq!(egress.restart_deadline(21_000), 31_000);
+    assert_eq!(egress.take_recovery(22_000), None);
+    let reader = std::thread::spawn(move || peer.read_exact(&mut vec![0; pending]).unwrap());
+    while egress.flush(22_000, &mut |_| {}) != HandOver::Written {
+        assert_eq!(egress.take_recovery(22_000), None);
+        std::thread::yield_now();
+    }
+    reader.join().unwrap();
+    let recovery = Recovery { took_ms: 2_500, chunks: 1, bytes: left };
+    assert_eq!(egress.take_recovery(23_500), Some(recovery));
+    assert_eq!(egress.take_recovery(23_500), None);
 }
 
 #[test]
@@ -239,7 +251,9 @@ fn a_broken_connection_refuses_and_says_so() {
         std::thread::yield_now();
     }
     assert_eq!(last, HandOver::Closed);
-    assert!(egress.is_broken());
+    let error = egress.take_write_error().expect("the reason");
+    let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    assert!(gone.contains(&error.kind()), "{error}");
 }
 
 #[test]

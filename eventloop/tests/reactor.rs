@@ -139,7 +139,7 @@ impl Service for Frames {
         }
     }
 
-    fn pass_ended(&mut self) {}
+    fn pass_ended(&mut self, _took: Duration) {}
 }
 
 struct Running {

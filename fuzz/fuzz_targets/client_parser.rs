@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         max_payload: if options & 2 == 0 { UNLIMITED_PAYLOAD } else { 16 },
         headers: options & 4 == 0,
         auth_pending: options & 8 != 0,
-        pedantic: options & 16 != 0,
+        announce: options & 16 != 0,
     };
     let whole = run([stream], &limits);
     let single = run(stream.chunks(1), &limits);

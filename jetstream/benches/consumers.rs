@@ -72,10 +72,11 @@ fn consumer(store: &mut MemoryStore, config: ConsumerConfig, seed: u64) -> Consu
         ack_format: AckFormat::V1,
         max_payload: 0,
     };
+    let name = config.name.clone();
     let new = NewConsumer {
-        name: config.name.clone(),
         created: NOW.to_date_time(),
-        store: ConsumerStore::in_memory(&config.name, config).expect("a name"),
+        store: ConsumerStore::in_memory(&name, config).expect("a name"),
+        name,
         context: Arc::new(context),
         seed,
         active: true,
@@ -223,30 +224,30 @@ fn many_consumers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Makes consumers and lets them lie: what remains of each is what an idle consumer holds.
+/// Makes consumers and lets them lie. What each holds is told by the growth of the process: run it
+/// alone (`-- idle`), so that no memory of other benches is used again.
 fn idling(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("idle");
-    group.sample_size(10);
-    group.bench_function("create/consumers=20000", |bencher| {
-        bencher.iter_batched(
-            || filled(&["orders.new".to_owned()], 1),
-            |mut store| {
-                let before = resident_bytes();
-                let consumers: Vec<Consumer> = (0..20_000)
-                    .map(|n| consumer(&mut store, config(AckPolicy::Explicit, &[]), n))
-                    .collect();
-                let grown = resident_bytes().saturating_sub(before);
-                (store, consumers, grown)
-            },
-            BatchSize::PerIteration,
-        );
-    });
     let mut store = filled(&["orders.new".to_owned()], 1);
     let before = resident_bytes();
     let consumers: Vec<Consumer> =
         (0..20_000).map(|n| consumer(&mut store, config(AckPolicy::Explicit, &[]), n)).collect();
     let grown = resident_bytes().saturating_sub(before);
     println!("idle: {} bytes a consumer", grown / consumers.len() as u64);
+    drop(consumers);
+    let mut group = criterion.benchmark_group("idle");
+    group.sample_size(10);
+    group.bench_function("create/consumers=20000", |bencher| {
+        bencher.iter_batched(
+            || filled(&["orders.new".to_owned()], 1),
+            |mut store| {
+                let consumers: Vec<Consumer> = (0..20_000)
+                    .map(|n| consumer(&mut store, config(AckPolicy::Explicit, &[]), n))
+                    .collect();
+                (store, consumers)
+            },
+            BatchSize::PerIteration,
+        );
+    });
     group.finish();
 }
 
@@ -257,6 +258,7 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * 4096
 }
 
+/// All groups.
 fn main_groups() {
     let mut criterion = Criterion::default().configure_from_args();
     delivering(&mut criterion);

@@ -4,6 +4,8 @@
 //! the cheapest way to find its messages: everything, one subject, one wildcard, or several of
 //! them. Wildcards count only as whole tokens.
 
+use ahash::RandomState;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 use sublist::gsl::SimpleSublist;
 use sublist::stree::{SubjectTree, intersect_gsl};
@@ -11,6 +13,8 @@ use sublist::stree::{SubjectTree, intersect_gsl};
 /// From so many wildcards on, a union keeps its filters in a list as well: matching then costs a
 /// walk along the subject instead of a comparison with each of them.
 const LISTED_WILDCARDS: usize = 8;
+/// From so many literals on, a union finds them by their hash.
+const HASHED_LITERALS: usize = 16;
 
 /// A set of subjects, given by literal subjects and wildcards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,9 +38,39 @@ pub struct FilterUnion {
     wildcards: Vec<SubjectFilter>,
     /// All of them, when there are many wildcards.
     list: Option<SimpleSublist>,
+    /// Where literals are, when there are many.
+    places: Option<Places>,
 }
 
-/// The list follows from the rest.
+/// The places of literals by their hash.
+#[derive(Clone, Debug)]
+struct Places {
+    hasher: RandomState,
+    table: HashTable<u32>,
+}
+
+impl Places {
+    fn new(literals: &[SubjectFilter]) -> Self {
+        let hasher = RandomState::new();
+        let hash = |place: &u32| {
+            literals.get(*place as usize).map_or(0, |literal| hasher.hash_one(literal.text()))
+        };
+        let mut table = HashTable::with_capacity(literals.len());
+        for place in (0_u32..).take(literals.len()) {
+            table.insert_unique(hash(&place), place, hash);
+        }
+        Places { hasher, table }
+    }
+
+    fn contain(&self, literals: &[SubjectFilter], subject: &[u8]) -> bool {
+        let is_it = |place: &u32| {
+            literals.get(*place as usize).is_some_and(|literal| literal.text() == subject)
+        };
+        self.table.find(self.hasher.hash_one(subject), is_it).is_some()
+    }
+}
+
+/// List and places follow from the rest.
 impl PartialEq for FilterUnion {
     fn eq(&self, other: &Self) -> bool {
         self.literals == other.literals && self.wildcards == other.wildcards
@@ -55,19 +89,22 @@ impl FilterUnion {
             }
             list
         });
-        FilterUnion { literals, wildcards, list }
+        let places = (literals.len() >= HASHED_LITERALS).then(|| Places::new(&literals));
+        FilterUnion { literals, wildcards, list, places }
     }
 
     fn matches(&self, subject: &[u8]) -> bool {
-        match &self.list {
-            Some(list) => list.has_interest(subject),
-            None => {
-                self.has_literal(subject) || self.wildcards.iter().any(|part| part.matches(subject))
+        self.has_literal(subject)
+            || match &self.list {
+                Some(list) => list.has_interest(subject),
+                None => self.wildcards.iter().any(|part| part.matches(subject)),
             }
-        }
     }
 
     fn has_literal(&self, subject: &[u8]) -> bool {
+        if let Some(places) = &self.places {
+            return places.contain(&self.literals, subject);
+        }
         self.literals.binary_search_by(|part| part.text().cmp(subject)).is_ok()
     }
 }
@@ -121,6 +158,21 @@ impl SubjectFilter {
             SubjectFilter::Literal(literal) => **literal == *subject,
             SubjectFilter::Wildcard(wildcard) => wildcard_matches(wildcard, subject),
             SubjectFilter::Any(union) => union.matches(subject),
+        }
+    }
+
+    /// What every matching subject starts with: for a quick look before [`SubjectFilter::matches`].
+    pub fn literal_prefix(&self) -> &[u8] {
+        match self {
+            SubjectFilter::Literal(literal) => literal,
+            SubjectFilter::Wildcard(wildcard) => {
+                // A star inside a token is literal; leaving it out only makes the prefix shorter.
+                let end = memchr::memchr2(b'*', b'>', wildcard).unwrap_or(wildcard.len());
+                let whole = wildcard.get(..end).unwrap_or_default();
+                let token = memchr::memrchr(b'.', whole).map_or(0, |dot| dot + 1);
+                whole.get(..token).unwrap_or_default()
+            }
+            SubjectFilter::All | SubjectFilter::Any(_) => b"",
         }
     }
 
@@ -264,11 +316,10 @@ mod tests {
             ("*x.*", "foo.bar", false),
             ("*x.*", "*x.bar", true),
         ] {
-            assert_eq!(
-                SubjectFilter::new(filter).matches(subject.as_bytes()),
-                expected,
-                "{filter}"
-            );
+            let filter = SubjectFilter::new(filter);
+            assert_eq!(filter.matches(subject.as_bytes()), expected, "{filter:?}");
+            let may_match = subject.as_bytes().starts_with(filter.literal_prefix());
+            assert!(may_match || !expected, "{filter:?}");
         }
     }
 
@@ -278,6 +329,36 @@ mod tests {
         assert!(filter.matches(b"foo"));
         assert!(filter.matches(b"bar.x"));
         assert!(!filter.matches(b"bar"));
+    }
+
+    #[test]
+    fn many_filters_match_like_few() {
+        let literals: Vec<String> = (0..100).map(|n| format!("l.{n}")).collect();
+        let wildcards: Vec<String> = (0..100).map(|n| format!("w.{n}.*")).collect();
+        let mut tree = SubjectTree::new();
+        for n in 0..200 {
+            tree.insert(format!("l.{n}").as_bytes(), ());
+            tree.insert(format!("w.{n}.x").as_bytes(), ());
+        }
+        for filters in [literals.clone(), wildcards.clone(), [literals, wildcards].concat()] {
+            let union = SubjectFilter::any(&filters);
+            let single: Vec<SubjectFilter> = filters.iter().map(SubjectFilter::new).collect();
+            let expected = |subject: &[u8]| single.iter().any(|part| part.matches(subject));
+            let (mut matching, mut visited) = (0, 0);
+            tree.iter_ordered(|subject, ()| {
+                assert_eq!(union.matches(subject), expected(subject));
+                matching += usize::from(union.matches(subject));
+                true
+            });
+            assert!(union.visit(&tree, |subject, ()| {
+                assert!(union.matches(subject));
+                visited += 1;
+                true
+            }));
+            assert_eq!((matching, visited), (filters.len(), filters.len()));
+            assert!(!union.matches(b"l") && !union.matches(b"w.1") && !union.matches(b"l.100"));
+            assert_eq!(union, SubjectFilter::any(filters.iter().rev()));
+        }
     }
 
     #[test]

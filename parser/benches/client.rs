@@ -14,7 +14,7 @@ const LIMITS: Limits = Limits {
     max_payload: 1024 * 1024,
     headers: true,
     auth_pending: false,
-    pedantic: false,
+    announce: false,
 };
 
 /// Commands in one buffer, about as many as a read brings in.

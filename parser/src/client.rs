@@ -40,8 +40,8 @@ pub struct Limits {
     pub headers: bool,
     /// Whether authentication is required and CONNECT was not seen yet.
     pub auth_pending: bool,
-    /// Whether the client asked for pedantic checks; see [`Op::PubLine`].
-    pub pedantic: bool,
+    /// Whether lines of publications are wanted before their payloads; see [`Op::PubLine`].
+    pub announce: bool,
 }
 
 /// A command, borrowed from the buffer it was parsed from.
@@ -85,8 +85,8 @@ pub enum Op<'a> {
     /// HMSG: counts as an empty message to the empty subject (spec 01 §2.8).
     EmptyHmsg,
     /// The control line of a publication whose payload is not complete or not
-    /// terminated, given once and only to pedantic clients. The subject is to
-    /// be checked at this point, twice if [`PubLine::repeated`], and not again
+    /// terminated, given once and only with [`Limits::announce`]: for traces, and for
+    /// pedantic clients. The subject is to be checked at this point, twice if [`PubLine::repeated`], and not again
     /// when the payload is there, where [`Pub::announced`] tells that this
     /// happened.
     PubLine(PubLine<'a>),
@@ -117,6 +117,18 @@ pub struct Pub<'a> {
     pub payload_start: usize,
     /// The raw argument, for traces.
     pub arg: &'a [u8],
+}
+
+impl<'a> Pub<'a> {
+    /// The header block, or nothing.
+    pub fn header(&self) -> &'a [u8] {
+        self.payload.get(..self.header_len as usize).unwrap_or_default()
+    }
+
+    /// What follows the header block.
+    pub fn body(&self) -> &'a [u8] {
+        self.payload.get(self.header_len as usize..).unwrap_or_default()
+    }
 }
 
 /// The control line of a publication without a proper payload so far.
@@ -405,7 +417,7 @@ impl Parser {
             line_len: saturate(line_end - *pos),
             size: args.size,
         };
-        if !limits.pedantic || verb == ClientVerb::Hmsg {
+        if !limits.announce || verb == ClientVerb::Hmsg {
             return Ok(Step::Again);
         }
         self.announced = true;

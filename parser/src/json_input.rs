@@ -42,7 +42,7 @@ impl Kind {
 /// A kind of whole number with the bounds of 64 bits.
 pub const INT: Kind = Kind::Integer("int", i64::MIN, i64::MAX);
 
-/// A value that was taken; arrays and objects are judged only.
+/// A value that was taken; objects are judged only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A boolean.
@@ -51,6 +51,8 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
+    /// An array of strings.
+    Texts(Vec<String>),
 }
 
 /// Why a text was refused.
@@ -86,9 +88,9 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Decodes an object called `name` with these fields; `set` gets the position of each field whose
-/// value was taken. A field of a struct inside that has no name of its own is given as
-/// `Struct.field`, which is how errors call it.
+/// Decodes an object called `name` with these fields. A field that stands in a structure embedded
+/// there has that one's name and a dot in front, which errors show. `set` gets the position of each
+/// field whose value was taken.
 ///
 /// # Errors
 /// The text is no JSON: then nothing was set. Or a value has another type than its field: then the
@@ -112,9 +114,10 @@ pub fn decode(
     }
     let mut wrong = Wrong(None);
     reader.members(&mut |reader, key| {
-        let exact = fields.iter().position(|(field, _)| key_of(field) == key);
-        let field =
-            exact.or_else(|| fields.iter().position(|(f, _)| key_of(f).eq_ignore_ascii_case(key)));
+        let exact = fields.iter().position(|(field, _)| own_name(field) == key);
+        let field = exact.or_else(|| {
+            fields.iter().position(|(field, _)| own_name(field).eq_ignore_ascii_case(key))
+        });
         let Some(index) = field else { return reader.skip() };
         let (field, kind) = fields[index];
         if let Some(value) = reader.value(kind, &format!("{name}.{field}"), field, &mut wrong) {
@@ -124,8 +127,8 @@ pub fn decode(
     wrong.0.map_or(Ok(()), Err)
 }
 
-/// The key of a field.
-fn key_of(field: &str) -> &str {
+/// The name of a field without those of the structures around it.
+fn own_name(field: &str) -> &str {
     field.rsplit('.').next().unwrap_or(field)
 }
 
@@ -239,7 +242,7 @@ impl<'a> Reader<'a> {
                     _ => wrong.note(&format!("number {digits}"), place, name),
                 }
             }
-            (Kind::Texts, "array") => self.texts(place, wrong),
+            (Kind::Texts, "array") => return Some(Value::Texts(self.texts(place, wrong))),
             (Kind::Permission, "object") => {
                 let mut inner: Option<JsonError> = None;
                 self.members(&mut |reader, key| {
@@ -264,7 +267,8 @@ impl<'a> Reader<'a> {
     }
 
     /// An array whose elements must be strings.
-    fn texts(&mut self, place: &str, wrong: &mut Wrong) {
+    fn texts(&mut self, place: &str, wrong: &mut Wrong) -> Vec<String> {
+        let mut texts = Vec::new();
         self.at += 1;
         loop {
             self.blanks();
@@ -273,7 +277,13 @@ impl<'a> Reader<'a> {
                 b',' => self.at += 1,
                 _ => {
                     let found = self.peek_type();
-                    if !matches!(found, "string" | "null") {
+                    if found == "string" {
+                        texts.push(self.text());
+                        continue;
+                    }
+                    if found == "null" {
+                        texts.push(String::new());
+                    } else {
                         wrong.note(found, place, "string");
                     }
                     self.skip();
@@ -281,6 +291,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += 1;
+        texts
     }
 
     /// Passes over the value that comes next.
@@ -595,6 +606,7 @@ mod tests {
             (2, Value::Integer(-1)),
             (0, text("ann")),
             (1, Value::Bool(true)),
+            (4, Value::Texts(vec!["a".to_owned(), String::new()])),
         ];
         assert_eq!(decoded(json), (Ok(()), values));
         assert_eq!(decoded("null"), (Ok(()), vec![]));
@@ -675,11 +687,16 @@ mod tests {
                 r#"{"import":{"allow":5}}"#,
                 "number into Go struct field SubjectPermission.import.allow of type []string",
             ),
-            (r#"{"urls":[1]}"#, "number into Go struct field ClientOpts.urls of type string"),
         ] {
             let error = format!("json: cannot unmarshal {error}");
             assert_eq!(decoded(json), (Err(error), vec![]), "{json}");
         }
+        // The elements that are strings are taken.
+        let (result, values) = decoded(r#"{"urls":[1,"a"]}"#);
+        let error =
+            "json: cannot unmarshal number into Go struct field ClientOpts.urls of type string";
+        assert_eq!(result, Err(error.to_owned()));
+        assert_eq!(values, [(4, Value::Texts(vec!["a".to_owned()]))]);
         let (result, values) = decoded(r#"{"user":1,"verbose":2,"protocol":3}"#);
         assert!(result.unwrap_err().contains("ClientOpts.user"));
         assert_eq!(values, [(2, Value::Integer(3))]);

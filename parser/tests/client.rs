@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits {
     max_payload: 1024 * 1024,
     headers: true,
     auth_pending: false,
-    pedantic: false,
+    announce: false,
 };
 
 /// Longest verb with the blank behind it: what may be carried besides arguments
@@ -569,8 +569,8 @@ fn connect_in_the_same_read_can_change_the_limits() {
 }
 
 #[test]
-fn pedantic_publication_is_announced_when_its_payload_is_not_complete() {
-    let limits = Limits { pedantic: true, ..LIMITS };
+fn publication_is_announced_when_its_payload_is_not_complete() {
+    let limits = Limits { announce: true, ..LIMITS };
     let input = b"PUB foo. 5\r\nhello\r\n";
     for cut in 0..input.len() {
         let (head, tail) = input.split_at(cut);
@@ -586,12 +586,12 @@ fn pedantic_publication_is_announced_when_its_payload_is_not_complete() {
     let (run, _) = feed(input.chunks(1), &limits);
     assert_eq!(run.ops.len(), 2, "announced once: {:?}", run.ops);
     let (run, _) = feed(input.chunks(1), &LIMITS);
-    assert_eq!(run.ops.len(), 1, "only to pedantic clients");
+    assert_eq!(run.ops.len(), 1, "only where it is wanted");
 }
 
 #[test]
-fn pedantic_publication_is_announced_before_its_terminator_fails() {
-    let limits = Limits { pedantic: true, ..LIMITS };
+fn publication_is_announced_before_its_terminator_fails() {
+    let limits = Limits { announce: true, ..LIMITS };
     let input = b"PUB foo. 1\r\nx.\r\n";
     let mut parser = Parser::new();
     let mut pos = 0;
@@ -603,7 +603,7 @@ fn pedantic_publication_is_announced_before_its_terminator_fails() {
 
 #[test]
 fn announced_publication_says_so() {
-    let limits = Limits { pedantic: true, ..LIMITS };
+    let limits = Limits { announce: true, ..LIMITS };
     let mut parser = Parser::new();
     let mut pos = 0;
     let announced = |op| match op {

@@ -39,10 +39,11 @@ impl Expiry {
         self.changed.notify_all();
     }
 
-    /// Forgets what is due in these accounts, until it is ended.
-    pub fn run(&self, accounts: &[Arc<Account>]) {
+    /// Forgets what is due in the accounts there are, until it is ended.
+    pub fn run(&self, accounts: impl Fn() -> Vec<Arc<Account>>) {
         while self.wait() {
             let now = Instant::now();
+            let accounts = accounts();
             let next = accounts.iter().filter_map(|a| a.existing_responses()?.expire(now)).min();
             if let Some(next) = next {
                 self.wake_by(next.max(now + SHORTEST_PAUSE));

@@ -1,40 +1,21 @@
-//! What accounts share: exported services, imports of streams and of services (spec 03 §16 to §18).
-//!
-//! The configuration has been checked when it was loaded, so linking here only builds what
-//! deliveries need. Everything is made before the first connection and does not change.
+//! What was imported from other accounts: services and streams (spec 03 §16 to §18).
 //!
 //! A *stream import* has no subscription of its own: every subscription in the importing account
 //! that could match it gets a shadow in the exporting account, see [`StreamImport::shadow_subject`].
 //! A *service import* is a subscription in the importing account whose messages go on to the
-//! exporting one.
+//! exporting one. Which imports an account has is decided in [`super::linking`].
 
-use super::{Account, Accounts};
-use crate::config::options::Options;
+use super::Account;
+use super::shares::ServiceExport;
 use crate::config::options::account::{
-    AccountOptions, ResponseType, ServiceExport as ConfiguredExport,
-    ServiceImport as ConfiguredService, StreamImport as ConfiguredStream,
+    ServiceImport as WantedService, StreamImport as WantedStream,
 };
 use crate::subscription::{Destination, Shadow, Subscription};
 use ::sublist::Subscription as _;
-use ::sublist::subject::{is_subset_match, subject_has_wildcard};
+use ::sublist::subject::{is_subset_match, is_valid_subject, subject_has_wildcard};
 use ::sublist::transform::{SubjectTransform, transform_tokenize, transform_untokenize};
-use std::collections::HashMap;
+use parser::quote::quote;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
-
-/// How long an answer is waited for, unless configured (spec 03 §18).
-const DEFAULT_RESPONSE_THRESHOLD: Duration = Duration::from_secs(120);
-
-/// A service that others may use.
-#[derive(Debug)]
-pub struct ServiceExport {
-    /// The subject exported.
-    pub subject: String,
-    /// How many messages it answers with.
-    pub response_type: ResponseType,
-    /// How long an answer, or the next part of one, is waited for.
-    pub response_threshold: Duration,
-}
 
 /// A service of another account, as a subscription of the importing one.
 pub struct ServiceImport {
@@ -46,6 +27,12 @@ pub struct ServiceImport {
     pub exporter: Arc<Account>,
     /// The export that allows it.
     pub export: Arc<ServiceExport>,
+    /// What was asked for.
+    pub wanted: WantedService,
+    /// The subject here, possibly with wildcards.
+    pub from: Vec<u8>,
+    /// The subject there, possibly with wildcards.
+    pub to: Vec<u8>,
     target: Target,
     /// The service is told all about the requesting connection.
     pub share: bool,
@@ -71,7 +58,57 @@ impl Target {
     }
 }
 
+fn no_transform(kind: &str, from: &[u8], to: &[u8], reason: &str) -> String {
+    let (from, to) = (quote(from), quote(to));
+    format!(
+        "failed to create mapping transform for {kind} import subject from {from} to {to}: {reason}"
+    )
+}
+
 impl ServiceImport {
+    /// An import that `export` allows.
+    ///
+    /// # Errors
+    /// The subjects do not fit together.
+    pub(super) fn new(
+        importer: &Arc<Account>,
+        exporter: &Arc<Account>,
+        export: Arc<ServiceExport>,
+        wanted: &WantedService,
+    ) -> Result<ServiceImport, String> {
+        let mut to = wanted.subject.as_bytes().to_vec();
+        let mut from = wanted.to.as_bytes().to_vec();
+        if !is_valid_subject(&from) || !is_valid_subject(&to) {
+            return Err("invalid subject".to_owned());
+        }
+        let target = if !subject_has_wildcard(&to) {
+            Target::Fixed(to.clone())
+        } else if from == to {
+            Target::Same
+        } else {
+            // Placeholders may stand on either side; the transform is made from the side that has
+            // wildcards, and turned around.
+            to = transform_untokenize(&to).0;
+            let transform = SubjectTransform::new_strict(&to, &transform_tokenize(&from))
+                .map_err(|e| no_transform("service", &from, &to, &e.to_string()))?
+                .and_then(|t| t.reverse())
+                .ok_or_else(|| no_transform("service", &from, &to, "invalid subject"))?;
+            from = transform_untokenize(&from).0;
+            Target::Transformed(transform)
+        };
+        Ok(ServiceImport {
+            importer_name: importer.name.clone(),
+            importer: Arc::downgrade(importer),
+            exporter: exporter.clone(),
+            export,
+            wanted: wanted.clone(),
+            from,
+            to,
+            target,
+            share: wanted.share,
+        })
+    }
+
     /// The account that imports.
     pub fn importer(&self) -> Option<Arc<Account>> {
         self.importer.upgrade()
@@ -87,16 +124,62 @@ impl ServiceImport {
 pub struct StreamImport {
     /// The account that has the stream.
     pub exporter: Arc<Account>,
+    /// What was asked for.
+    pub wanted: WantedStream,
     /// The subject there.
-    from: Vec<u8>,
+    pub from: Vec<u8>,
     /// The subject here, possibly with wildcards.
-    to: Vec<u8>,
+    pub to: Vec<u8>,
     target: Target,
     /// From subjects here to those there, where they differ.
     reverse: Option<SubjectTransform>,
 }
 
 impl StreamImport {
+    /// An import that was allowed.
+    ///
+    /// # Errors
+    /// The subjects do not fit together.
+    pub(super) fn new(
+        exporter: &Arc<Account>,
+        wanted: &WantedStream,
+    ) -> Result<StreamImport, String> {
+        let from = wanted.subject.as_bytes().to_vec();
+        let here = StreamImport::local_subject(wanted)?.into_bytes();
+        let (target, reverse, to) = if !subject_has_wildcard(&from) {
+            (Target::Fixed(here.clone()), None, here)
+        } else if here == from {
+            (Target::Same, None, here)
+        } else {
+            let transform = SubjectTransform::new_strict(&from, &transform_tokenize(&here))
+                .map_err(|e| no_transform("stream", &from, &here, &e.to_string()))?
+                .ok_or_else(|| no_transform("stream", &from, &here, "invalid subject"))?;
+            let reverse = transform.reverse();
+            (Target::Transformed(transform), reverse, transform_untokenize(&here).0)
+        };
+        let (exporter, wanted) = (exporter.clone(), wanted.clone());
+        Ok(StreamImport { exporter, wanted, from, to, target, reverse })
+    }
+
+    /// The subject here, as it was asked for.
+    ///
+    /// # Errors
+    /// A prefix that is no literal subject.
+    pub(super) fn local_subject(wanted: &WantedStream) -> Result<String, String> {
+        let WantedStream { subject, prefix, to, .. } = wanted;
+        if !prefix.is_empty() {
+            if subject_has_wildcard(prefix.as_bytes()) {
+                let text = "stream import prefix can not contain wildcard tokens";
+                return Err(text.to_owned());
+            }
+            Ok(format!("{}.{subject}", prefix.strip_suffix('.').unwrap_or(prefix)))
+        } else if to.is_empty() {
+            Ok(subject.clone())
+        } else {
+            Ok(to.clone())
+        }
+    }
+
     /// The subject that a message of the stream has here.
     pub fn delivered_subject(&self, subject: &[u8]) -> Vec<u8> {
         self.target.of(subject)
@@ -130,13 +213,14 @@ impl StreamImport {
     }
 }
 
-/// The subscriptions to make in other accounts for one of `account`, each with the account that
-/// exports to it (spec 03 §17).
+/// The subscriptions to make in other accounts for one of `account`, which imports these streams;
+/// each with the account that exports to it (spec 03 §17).
 pub(crate) fn shadows<'a>(
     account: &'a Arc<Account>,
     subscription: &'a Arc<Subscription>,
+    imports: &'a [Arc<StreamImport>],
 ) -> impl Iterator<Item = (&'a Arc<Account>, Arc<Subscription>)> + 'a {
-    account.stream_imports().iter().filter_map(move |import| {
+    imports.iter().filter_map(move |import| {
         let there = import.shadow_subject(subscription.subject())?;
         let shadow = Shadow {
             import: import.clone(),
@@ -166,112 +250,6 @@ fn overlap(subject: &[u8], other: &[u8]) -> Vec<u8> {
         tokens.extend(others.get(from..).unwrap_or_default());
     }
     tokens.join(&b'.')
-}
-
-/// Makes the imports of all accounts.
-///
-/// # Errors
-/// The text to print where an import cannot be made, which the configuration's checks exclude.
-pub(super) fn link(o: &Options, accounts: &Accounts) -> Result<(), String> {
-    let mut exports: HashMap<&str, Vec<Arc<ServiceExport>>> = HashMap::new();
-    for account in &o.accounts {
-        let list = account.service_exports.iter().map(|e| Arc::new(export(e))).collect();
-        exports.insert(account.name.as_str(), list);
-    }
-    for configured in &o.accounts {
-        let Some(account) = accounts.get(&configured.name) else { continue };
-        let streams = configured.stream_imports.iter().map(|i| stream_import(accounts, i));
-        account.set_stream_imports(streams.collect::<Result<_, _>>()?);
-        for import in &configured.service_imports {
-            let known = exports.get(import.account.as_str()).map(Vec::as_slice);
-            add_service_import(accounts, configured, account, import, known.unwrap_or_default())?;
-        }
-    }
-    Ok(())
-}
-
-fn export(configured: &ConfiguredExport) -> ServiceExport {
-    ServiceExport {
-        subject: configured.subject.clone(),
-        response_type: configured.response_type,
-        response_threshold: configured.response_threshold.unwrap_or(DEFAULT_RESPONSE_THRESHOLD),
-    }
-}
-
-fn stream_import(
-    accounts: &Accounts,
-    configured: &ConfiguredStream,
-) -> Result<Arc<StreamImport>, String> {
-    let ConfiguredStream { account, subject, prefix, to, .. } = configured;
-    let error = |text: &str| format!("Error adding stream import {subject:?}: {text}");
-    let exporter = accounts.get(account).ok_or_else(|| error("account missing"))?.clone();
-    let from = subject.as_bytes().to_vec();
-    let here = if !prefix.is_empty() {
-        format!("{}.{subject}", prefix.strip_suffix('.').unwrap_or(prefix)).into_bytes()
-    } else if to.is_empty() {
-        from.clone()
-    } else {
-        to.as_bytes().to_vec()
-    };
-    if !subject_has_wildcard(&from) {
-        let target = Target::Fixed(here.clone());
-        return Ok(Arc::new(StreamImport { exporter, from, to: here, target, reverse: None }));
-    }
-    if here == from {
-        let target = Target::Same;
-        return Ok(Arc::new(StreamImport { exporter, from, to: here, target, reverse: None }));
-    }
-    let transform = SubjectTransform::new_strict(&from, &transform_tokenize(&here))
-        .map_err(|e| error(&e.to_string()))?
-        .ok_or_else(|| error("invalid subject"))?;
-    let reverse = transform.reverse();
-    let (to, _) = transform_untokenize(&here);
-    let target = Target::Transformed(transform);
-    Ok(Arc::new(StreamImport { exporter, from, to, target, reverse }))
-}
-
-fn add_service_import(
-    accounts: &Accounts,
-    importer: &AccountOptions,
-    account: &Arc<Account>,
-    configured: &ConfiguredService,
-    exports: &[Arc<ServiceExport>],
-) -> Result<(), String> {
-    let subject = configured.subject.as_bytes();
-    let error =
-        |text: &str| format!("Error adding service import {:?}: {text}", configured.subject);
-    let exporter = accounts.get(&configured.account).ok_or_else(|| error("account missing"))?;
-    let exact = exports.iter().rfind(|e| e.subject.as_bytes() == subject);
-    let export = exact
-        .or_else(|| exports.iter().find(|e| is_subset_match(subject, e.subject.as_bytes())))
-        .ok_or_else(|| error("service import not authorized"))?;
-    let mut from = configured.to.as_bytes().to_vec();
-    let target = if !subject_has_wildcard(subject) {
-        Target::Fixed(subject.to_vec())
-    } else if from == subject {
-        Target::Same
-    } else {
-        // Placeholders may stand on either side; the transform is made from the side that has
-        // wildcards, and turned around.
-        let (there, _) = transform_untokenize(subject);
-        let transform = SubjectTransform::new_strict(&there, &transform_tokenize(&from))
-            .map_err(|e| error(&e.to_string()))?
-            .and_then(|t| t.reverse())
-            .ok_or_else(|| error("invalid subject"))?;
-        from = transform_untokenize(&from).0;
-        Target::Transformed(transform)
-    };
-    let import = ServiceImport {
-        importer_name: importer.name.clone(),
-        importer: Arc::downgrade(account),
-        exporter: exporter.clone(),
-        export: export.clone(),
-        target,
-        share: configured.share,
-    };
-    let to = Destination::Service(Arc::new(import));
-    let subscription = Arc::new(Subscription::new(&from, None, b"", to));
-    account.sublist.insert(subscription).map_err(|_| error("invalid subject"))
 }
 
 #[cfg(test)]

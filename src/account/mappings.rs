@@ -1,6 +1,7 @@
 //! The subject mappings of an account (spec 03 §15.1).
 
 use crate::config::options::account::Mapping;
+use crate::config::text::quote;
 use ::sublist::transform::{MapDestination, SubjectMapping, SubjectMappings};
 
 pub use ::sublist::transform::Mapped;
@@ -24,21 +25,37 @@ impl Mappings {
         }
         let mut list = SubjectMappings::default();
         for mapping in configured {
-            let destinations: Vec<MapDestination> = mapping
-                .destinations
-                .iter()
-                .map(|d| MapDestination {
-                    subject: d.subject.clone().into_bytes(),
-                    weight: d.weight,
-                    cluster: d.cluster.clone(),
-                })
-                .collect();
-            let made = SubjectMapping::new(mapping.source.as_bytes(), &destinations);
-            let made =
-                made.map_err(|e| format!("Error adding mapping for {:?} : {e}", mapping.source))?;
+            let made = mapping.resolve().map_err(|e| {
+                format!("Error adding mapping for {} : {e}", quote(&mapping.source))
+            })?;
             list.insert(made);
         }
         Ok(Some(Mappings { list, cluster: cluster.to_owned() }))
+    }
+
+    /// The mappings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &SubjectMapping> {
+        self.list.iter()
+    }
+
+    /// The same mappings with one more, unless there is one of that source already; `None` where
+    /// it cannot be made.
+    pub fn with(existing: Option<&Mappings>, source: &str, destination: &str) -> Option<Mappings> {
+        let mut mappings = existing.cloned().unwrap_or_else(|| Mappings {
+            list: SubjectMappings::default(),
+            cluster: String::new(),
+        });
+        if mappings.list.iter().any(|known| known.source() == source.as_bytes()) {
+            return Some(mappings);
+        }
+        let destination = MapDestination {
+            subject: destination.as_bytes().to_vec(),
+            weight: 100,
+            cluster: String::new(),
+        };
+        let made = SubjectMapping::new(source.as_bytes(), &[destination]).ok()?;
+        mappings.list.insert(made);
+        Some(mappings)
     }
 
     /// Appends to `out` what a subject is mapped to.

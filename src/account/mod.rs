@@ -2,15 +2,20 @@
 
 pub mod expiry;
 pub(crate) mod imports;
+pub mod linking;
 mod mappings;
 mod registry;
 pub mod responses;
+pub mod shares;
+pub mod trust;
 
-pub use imports::{ServiceExport, ServiceImport, StreamImport};
+pub use imports::{ServiceImport, StreamImport};
 pub use mappings::{Mapped, Mappings};
 pub use registry::Accounts;
 pub use responses::Responses;
+pub use shares::{Definition, ServiceExport};
 
+use crate::message_trace::AccountDestination;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Sublist;
 use expiry::Expiry;
@@ -18,6 +23,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
+use trust::Trust;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -73,16 +79,15 @@ impl Traffic {
             self.in_messages.fetch_add(batch.in_messages, Ordering::Relaxed);
             self.in_bytes.fetch_add(batch.in_bytes, Ordering::Relaxed);
         }
-        let out_messages = batch.out_messages + batch.internal_messages;
-        if out_messages != 0 {
-            self.out_messages.fetch_add(out_messages, Ordering::Relaxed);
-            let out_bytes = batch.out_bytes + batch.internal_bytes;
-            self.out_bytes.fetch_add(out_bytes, Ordering::Relaxed);
+        if batch.out_messages != 0 {
+            self.out_messages.fetch_add(batch.out_messages, Ordering::Relaxed);
+            self.out_bytes.fetch_add(batch.out_bytes, Ordering::Relaxed);
         }
     }
 }
 
-/// Traffic of one read batch, counted without atomics.
+/// Traffic of one read batch, counted without atomics. What is delivered to parts of this server
+/// does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficBatch {
     /// Messages received.
@@ -93,10 +98,6 @@ pub struct TrafficBatch {
     pub out_messages: i64,
     /// Bytes delivered to clients.
     pub out_bytes: i64,
-    /// Messages delivered to parts of this server.
-    pub internal_messages: i64,
-    /// Bytes delivered to parts of this server.
-    pub internal_bytes: i64,
 }
 
 impl TrafficBatch {
@@ -106,17 +107,6 @@ impl TrafficBatch {
         self.in_bytes += other.in_bytes;
         self.out_messages += other.out_messages;
         self.out_bytes += other.out_bytes;
-        self.internal_messages += other.internal_messages;
-        self.internal_bytes += other.internal_bytes;
-    }
-
-    /// Splits off what was delivered to parts of this server.
-    pub fn take_internal(&mut self) -> TrafficBatch {
-        TrafficBatch {
-            internal_messages: std::mem::take(&mut self.internal_messages),
-            internal_bytes: std::mem::take(&mut self.internal_bytes),
-            ..TrafficBatch::default()
-        }
     }
 }
 
@@ -128,18 +118,27 @@ pub struct Account {
     pub id: u32,
     /// Who subscribes to what.
     pub sublist: Sublist<Arc<Subscription>>,
-    /// Limits of its connections.
-    pub limits: AccountLimits,
-    /// When it came to be as it is.
-    pub updated: SystemTime,
+    limits: Mutex<AccountLimits>,
+    updated: Mutex<SystemTime>,
     /// Counters.
     pub traffic: Traffic,
     /// Its slow consumers since the start.
     pub slow_consumers: AtomicI64,
     /// Ids of the client connections in it.
     clients: Mutex<HashSet<u64>>,
+    /// Where traces go that others ask for.
+    trace_destination: Mutex<AccountDestination>,
+    /// What it shares and uses.
+    definition: RwLock<Arc<Definition>>,
+    /// What its claims say of its users; nothing without operators, or as long as there are none.
+    trust: RwLock<Option<Arc<Trust>>>,
+    /// Its time is over, or it was deleted.
+    expired: AtomicBool,
+    has_stream_imports: AtomicBool,
     /// Streams of other accounts.
-    stream_imports: OnceLock<Box<[Arc<StreamImport>]>>,
+    stream_imports: RwLock<Arc<[Arc<StreamImport>]>>,
+    /// Services of other accounts, as they stand in the sublist.
+    service_imports: RwLock<Arc<[Arc<Subscription>]>>,
     /// Answers that its services owe to other accounts, once there was a request.
     responses: OnceLock<Arc<Responses>>,
     expiry: Arc<Expiry>,
@@ -161,12 +160,18 @@ impl Account {
             name: name.to_owned(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             sublist: if cache { Sublist::with_cache() } else { Sublist::without_cache() },
-            limits,
-            updated: SystemTime::now(),
+            limits: Mutex::new(limits),
+            updated: Mutex::new(SystemTime::now()),
             traffic: Traffic::default(),
             slow_consumers: AtomicI64::new(0),
             clients: Mutex::new(HashSet::new()),
-            stream_imports: OnceLock::new(),
+            trace_destination: Mutex::default(),
+            definition: RwLock::default(),
+            trust: RwLock::new(None),
+            expired: AtomicBool::new(false),
+            has_stream_imports: AtomicBool::new(false),
+            stream_imports: RwLock::default(),
+            service_imports: RwLock::default(),
             responses: OnceLock::new(),
             expiry: Arc::default(),
             has_mappings: AtomicBool::new(false),
@@ -175,9 +180,40 @@ impl Account {
         }
     }
 
-    /// The name that monitoring shows beside the name.
+    /// The name that monitoring shows beside the name: the one for people, if there is one.
     pub fn name_tag(&self) -> String {
-        self.name.clone()
+        match self.trust() {
+            Some(trust) if !trust.name.is_empty() => trust.name.clone(),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// How logs name it.
+    pub fn trace_label(&self) -> String {
+        match self.trust() {
+            Some(trust) if !trust.name.is_empty() => format!("{}/{}", self.name, trust.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// What its claims say of its users.
+    pub fn trust(&self) -> Option<Arc<Trust>> {
+        self.trust.read().clone()
+    }
+
+    /// Replaces what its claims say of its users.
+    pub fn set_trust(&self, trust: Trust) {
+        *self.trust.write() = Some(Arc::new(trust));
+    }
+
+    /// Whether its time is over, or it was deleted.
+    pub fn is_expired(&self) -> bool {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Records that its time is over, or that it is not any more.
+    pub fn set_expired(&self, expired: bool) {
+        self.expired.store(expired, Ordering::Relaxed);
     }
 
     /// Registers a client connection.
@@ -186,7 +222,7 @@ impl Account {
     /// [`TooManyConnections`] when the account's limit is reached.
     pub fn add_client(&self, cid: u64) -> Result<(), TooManyConnections> {
         let mut clients = self.clients.lock();
-        if let Ok(max) = usize::try_from(self.limits.max_connections)
+        if let Ok(max) = usize::try_from(self.limits().max_connections)
             && clients.len() >= max
         {
             return Err(TooManyConnections);
@@ -200,14 +236,76 @@ impl Account {
         self.clients.lock().remove(&cid);
     }
 
+    /// Limits of its connections.
+    pub fn limits(&self) -> AccountLimits {
+        *self.limits.lock()
+    }
+
+    /// Replaces the limits, for the connections to come.
+    pub fn set_limits(&self, limits: AccountLimits) {
+        *self.limits.lock() = limits;
+    }
+
+    /// Where traces of messages go that others ask to be traced.
+    pub fn trace_destination(&self) -> AccountDestination {
+        self.trace_destination.lock().clone()
+    }
+
+    /// Replaces that.
+    pub fn set_trace_destination(&self, destination: AccountDestination) {
+        *self.trace_destination.lock() = destination;
+    }
+
+    /// When it came to be as it is.
+    pub fn updated(&self) -> SystemTime {
+        *self.updated.lock()
+    }
+
+    /// It was changed.
+    pub fn touch(&self) {
+        *self.updated.lock() = SystemTime::now();
+    }
+
+    /// What it shares and uses.
+    pub fn definition(&self) -> Arc<Definition> {
+        self.definition.read().clone()
+    }
+
+    fn set_definition(&self, mut definition: Definition) {
+        let mut current = self.definition.write();
+        definition.reuse(&current);
+        *current = Arc::new(definition);
+    }
+
+    /// Whether its subscriptions get messages of streams of other accounts.
+    pub fn has_stream_imports(&self) -> bool {
+        self.has_stream_imports.load(Ordering::Relaxed)
+    }
+
     /// Streams of other accounts that its subscriptions get messages of.
-    pub fn stream_imports(&self) -> &[Arc<StreamImport>] {
-        self.stream_imports.get().map_or(&[][..], |imports| &**imports)
+    pub fn stream_imports(&self) -> Arc<[Arc<StreamImport>]> {
+        self.stream_imports.read().clone()
     }
 
     fn set_stream_imports(&self, imports: Vec<Arc<StreamImport>>) {
-        // Linking happens once.
-        let _ = self.stream_imports.set(imports.into_boxed_slice());
+        self.has_stream_imports.store(!imports.is_empty(), Ordering::Relaxed);
+        *self.stream_imports.write() = imports.into();
+    }
+
+    /// Services of other accounts: the subscriptions that lead to them.
+    pub fn service_imports(&self) -> Arc<[Arc<Subscription>]> {
+        self.service_imports.read().clone()
+    }
+
+    fn set_service_imports(&self, imports: Vec<Arc<Subscription>>) {
+        *self.service_imports.write() = imports.into();
+    }
+
+    /// Ids of its client connections.
+    pub fn client_ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.clients.lock().iter().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The answers that its services owe. From the first call on there is a subscription for them;

@@ -5,7 +5,7 @@
 //! goes. Threads of all reactors use the table; nothing else is locked under its lock.
 
 use super::expiry::Expiry;
-use super::imports::ServiceExport;
+use super::shares::ServiceExport;
 use super::{Account, DIGITS};
 use crate::config::options::account::ResponseType;
 use parking_lot::Mutex;
@@ -63,6 +63,15 @@ pub struct Responses {
     prefix: Vec<u8>,
     expiry: Arc<Expiry>,
     waiting: Mutex<HashMap<Box<[u8]>, Response>>,
+}
+
+/// A subject of the form of replies that no answer is waited for under.
+pub fn reply_subject(own: u64, random: u64) -> Vec<u8> {
+    let mut subject = REPLY_PREFIX.to_vec();
+    push_digits(&mut subject, own);
+    subject.push(b'.');
+    push_digits(&mut subject, random);
+    subject
 }
 
 fn push_digits(out: &mut Vec<u8>, mut random: u64) {
@@ -156,6 +165,9 @@ mod tests {
             subject: "req".to_owned(),
             response_type,
             response_threshold: Duration::from_secs(10),
+            latency: None,
+            allow_trace: false,
+            terms: crate::account::shares::Terms::default(),
         })
     }
 

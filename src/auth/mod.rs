@@ -20,14 +20,18 @@ use crate::config::options::Options;
 use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions as Configured};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
-use crate::nkey::{self, KeyType};
+use crate::nkey;
+use crate::operator::user::{Fetched, TokenUser};
+use crate::operator::{self, Operators};
 use crate::tls::dn::DistinguishedName;
 use crate::tls::peer::{Candidate, Peer};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use jiff::Timestamp;
 use nkeys::KeyPair;
 use password::{Check, Hashed};
 use permissions::Permissions;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A user, known by a name and password or by an nkey.
@@ -41,6 +45,30 @@ pub struct User {
     pub permissions: Option<Arc<Permissions>>,
     connection_types: ConnectionTypes,
     proxy_required: bool,
+    /// What the token says, if it came with one.
+    pub token: Option<Box<TokenUser>>,
+}
+
+impl User {
+    /// A user that a token speaks of.
+    pub(crate) fn by_token(
+        name: String,
+        account: Arc<Account>,
+        permissions: Option<Arc<Permissions>>,
+        connection_types: ConnectionTypes,
+        proxy_required: bool,
+        token: TokenUser,
+    ) -> User {
+        User {
+            name,
+            password: Secret::default(),
+            account,
+            permissions,
+            connection_types,
+            proxy_required,
+            token: Some(Box::new(token)),
+        }
+    }
 }
 
 /// The credentials that are looked at where there are no users.
@@ -62,6 +90,18 @@ pub struct Attempt<'a> {
     pub peer: Option<&'a Peer>,
     /// Set to what is to be logged as a warning.
     pub warning: Option<String>,
+    /// Set to the key of the trusted proxy that vouches for the connection.
+    pub proxy: Option<String>,
+    /// Set to what is to be logged at debug level although it is let in.
+    pub debug: Option<String>,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Finds accounts by name.
+    pub find: &'a dyn Fn(&str) -> Option<Arc<Account>>,
+    /// What came of the [`Decision::Fetch`] for the same attempt before.
+    pub fetched: Option<Fetched>,
 }
 
 /// What is decided about an attempt.
@@ -72,6 +112,8 @@ pub enum Decision {
     Denied(Denial),
     /// It may, if the password matches the hash.
     Pending(Option<Arc<User>>, Hashed),
+    /// That depends on an account that has to be fetched first.
+    Fetch(String),
 }
 
 /// Why an attempt was refused. The peer always gets the same text.
@@ -81,21 +123,36 @@ pub struct Denial {
     pub reason: ClosedState,
     /// What to log at debug level.
     pub debug: Option<String>,
+    /// What to log at error level.
+    pub error: Option<String>,
+    /// The account is not one of the pinned ones.
+    pub unpinned: bool,
 }
 
 impl Denial {
     /// Wrong credentials.
     pub fn plain() -> Denial {
-        Denial { reason: ClosedState::AuthenticationViolation, debug: None }
+        Denial {
+            reason: ClosedState::AuthenticationViolation,
+            debug: None,
+            error: None,
+            unpinned: false,
+        }
     }
 
-    fn because(text: impl Into<String>) -> Denial {
+    /// For another reason than the credentials.
+    pub fn of(reason: ClosedState) -> Denial {
+        Denial { reason, ..Denial::plain() }
+    }
+
+    /// With a text for the debug log.
+    pub(crate) fn because(text: impl Into<String>) -> Denial {
         Denial { debug: Some(text.into()), ..Denial::plain() }
     }
 
-    fn proxy_required() -> Denial {
+    pub(crate) fn proxy_required() -> Denial {
         let debug = Some("proxy connection required".to_owned());
-        Denial { reason: ClosedState::ProxyRequired, debug }
+        Denial { debug, ..Denial::of(ClosedState::ProxyRequired) }
     }
 }
 
@@ -111,6 +168,8 @@ pub struct Authenticator {
     /// Users are found by certificate (`verify_and_map`).
     maps_certificates: bool,
     trusted_proxies: Vec<KeyPair>,
+    /// Set in operator mode: users come with tokens then.
+    operators: Option<Operators>,
     /// What could not be compiled, for the log.
     errors: Vec<String>,
 }
@@ -134,6 +193,7 @@ impl Authenticator {
                 permissions,
                 connection_types: user.allowed_connection_types,
                 proxy_required: user.proxy_required,
+                token: None,
             });
             users.insert(user.username.clone(), entry);
         }
@@ -147,6 +207,7 @@ impl Authenticator {
                 permissions,
                 connection_types: user.allowed_connection_types,
                 proxy_required: user.proxy_required,
+                token: None,
             });
             nkeys.insert(user.nkey.clone(), entry);
         }
@@ -168,6 +229,7 @@ impl Authenticator {
                 permissions: None,
                 connection_types: ConnectionTypes::default(),
                 proxy_required: false,
+                token: None,
             };
             users.insert(name.to_owned(), Arc::new(entry));
         }
@@ -179,14 +241,38 @@ impl Authenticator {
             no_auth_user_is_internal: internal_user.is_some(),
             proxy_required: o.proxy_required,
             maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
-            trusted_proxies: trusted.iter().filter_map(|key| public_key(key)).collect(),
+            trusted_proxies: trusted.iter().filter_map(|key| nkey::verifier(key)).collect(),
+            operators: Operators::of(o),
             errors: compiled.errors,
         }
     }
 
+    /// Whose signatures count, in operator mode.
+    pub fn operators(&self) -> Option<&Operators> {
+        self.operators.as_ref()
+    }
+
     /// Whether a connection must authenticate.
     pub fn required(&self) -> bool {
-        !self.users.is_empty() || !self.nkeys.is_empty() || !matches!(self.single, Single::None)
+        self.operators.is_some()
+            || !self.users.is_empty()
+            || !self.nkeys.is_empty()
+            || !matches!(self.single, Single::None)
+    }
+
+    /// Whether there are users, by name or by nkey.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty() || !self.nkeys.is_empty()
+    }
+
+    /// The account of the user of that name.
+    pub fn account_of_user(&self, name: &str) -> Option<&Arc<Account>> {
+        self.users.get(name).map(|user| &user.account)
+    }
+
+    /// The account of the user with that nkey.
+    pub fn account_of_nkey(&self, nkey: &str) -> Option<&Arc<Account>> {
+        self.nkeys.get(nkey).map(|user| &user.account)
     }
 
     /// Whether INFO says so: not if there is a user for those without credentials.
@@ -196,7 +282,7 @@ impl Authenticator {
 
     /// Whether connections get a challenge to sign.
     pub fn needs_nonce(&self) -> bool {
-        !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
+        self.operators.is_some() || !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
     }
 
     /// Texts to log at error level: permissions that make no sense.
@@ -222,6 +308,9 @@ impl Authenticator {
         if !self.required() {
             return Decision::Granted(None);
         }
+        if let Some(operators) = &self.operators {
+            return operator::user::decide(operators, attempt, trusted_proxy);
+        }
         let anonymous = attempt.options.user.is_empty()
             && attempt.options.pass.is_empty()
             && attempt.options.auth_token.is_empty();
@@ -246,23 +335,26 @@ impl Authenticator {
     }
 
     /// Whether a trusted proxy vouches for the connection.
-    fn proxy(&self, attempt: &Attempt<'_>) -> Result<bool, Denial> {
+    fn proxy(&self, attempt: &mut Attempt<'_>) -> Result<bool, Denial> {
         let signature = &attempt.options.proxy_sig;
         if signature.is_empty() || self.trusted_proxies.is_empty() {
             return Ok(false);
         }
         let untrusted = |text: &str| Denial {
-            reason: ClosedState::ProxyNotTrusted,
             debug: Some(text.to_owned()),
+            ..Denial::of(ClosedState::ProxyNotTrusted)
         };
         let Ok(signature) = BASE64URL_NOPAD.decode(signature.as_bytes()) else {
             return Err(untrusted("Proxy signature not valid base64"));
         };
         let nonce = attempt.nonce.as_bytes();
-        if self.trusted_proxies.iter().any(|key| key.verify(nonce, &signature).is_ok()) {
-            Ok(true)
-        } else {
-            Err(untrusted("proxy is not trusted"))
+        let mut trusted = self.trusted_proxies.iter();
+        match trusted.find(|key| key.verify(nonce, &signature).is_ok()) {
+            Some(key) => {
+                attempt.proxy = Some(key.public_key());
+                Ok(true)
+            }
+            None => Err(untrusted("proxy is not trusted")),
         }
     }
 
@@ -395,19 +487,10 @@ pub fn verify_signature(nkey: &str, nonce: &str, signature: &str) -> Result<(), 
     let Ok(signature) = decoded.or_else(|_| BASE64.decode(signature.as_bytes())) else {
         return Err("Signature not valid base64".to_owned());
     };
-    let Some(key) = public_key(nkey) else {
+    let Some(key) = nkey::verifier(nkey) else {
         return Err("User nkey not valid: nkeys: invalid public key".to_owned());
     };
     key.verify(nonce.as_bytes(), &signature).map_err(|_| "Signature not verified".to_owned())
-}
-
-/// A public key that can verify signatures.
-fn public_key(text: &str) -> Option<KeyPair> {
-    let kind = nkey::public_key_type(text).filter(|kind| *kind != KeyType::Curve)?;
-    if nkey::decode_public(kind, text).ok()?.len() != 32 {
-        return None;
-    }
-    KeyPair::from_public_key(text).ok()
 }
 
 /// Compiles permissions, once where several users share them.
@@ -432,11 +515,15 @@ impl Compiled {
 }
 
 /// How a connection is named where its authentication failed: ` - User "x"`, or nothing.
-pub fn who(o: &ConnectOptions) -> String {
+///
+/// `jwt_user` is the public key of the user of an accepted token.
+pub fn who(o: &ConnectOptions, jwt_user: &str) -> String {
     if !o.nkey.is_empty() {
         format!(" - Nkey {}", quote(&o.nkey))
     } else if !o.user.is_empty() {
         format!(" - User {}", quote(&o.user))
+    } else if !jwt_user.is_empty() {
+        format!(" - JWT User {}", quote(jwt_user))
     } else if !o.auth_token.is_empty() {
         " - Token \"[REDACTED]\"".to_owned()
     } else {

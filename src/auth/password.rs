@@ -31,6 +31,11 @@ pub struct Hashed {
 }
 
 impl Hashed {
+    /// The stored hash.
+    pub fn hash(&self) -> &Secret {
+        &self.hash
+    }
+
     /// Whether the secret is the one that was hashed. Takes as long as the hash's cost asks for. A
     /// stored hash that is not well-formed matches nothing.
     pub fn verify(&self) -> bool {

@@ -35,12 +35,25 @@ fn connect(json: &str) -> ConnectOptions {
 }
 
 fn attempt(options: &mut ConnectOptions, kind: ConnectionType) -> Attempt<'_> {
-    Attempt { options, nonce: NONCE, kind, peer: None, warning: None }
+    Attempt {
+        options,
+        nonce: NONCE,
+        kind,
+        peer: None,
+        warning: None,
+        proxy: None,
+        debug: None,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+        find: &|_| None,
+        fetched: None,
+    }
 }
 
 /// The outcome in short: `ok` and the user's name, `hash`, or the closed state and debug text.
 fn outcome_as(a: &Authenticator, options: &mut ConnectOptions, kind: ConnectionType) -> String {
     match a.decide(&mut attempt(options, kind)) {
+        Decision::Fetch(account) => format!("fetch {account}"),
         Decision::Granted(None) => "ok".to_owned(),
         Decision::Granted(Some(user)) => format!("ok {}", user.name),
         Decision::Pending(..) => "hash".to_owned(),
@@ -367,7 +380,7 @@ fn who_failed_is_named_without_secrets() {
         (r#"{"auth_token":"t"}"#, r#" - Token "[REDACTED]""#),
         ("{}", ""),
     ] {
-        assert_eq!(who(&connect(json)), name);
+        assert_eq!(who(&connect(json), ""), name);
     }
 }
 

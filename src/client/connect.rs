@@ -126,6 +126,7 @@ impl ConnectOptions {
                 }
                 // There is one number.
                 Value::Integer(level) => self.protocol = level,
+                Value::Texts(_) => {}
             }
         })
     }

@@ -3,24 +3,33 @@
 //! Most logins are decided at once. Where a password has to be hashed, the connection is paused
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
+use super::connect::ConnectOptions;
 use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
 use crate::account::Account;
 use crate::auth::{Attempt, Decision, Denial, User, who};
 use crate::closed::ClosedState;
 use crate::config::options::auth::ConnectionType;
+use crate::config::secret::Secret;
+use crate::config::text::{quote, quote_list};
 use crate::logging::ConnectIdentity;
 use crate::logging::label::user_label;
+use crate::operator::desk::TOO_MANY_CONNECTIONS;
+use crate::operator::user::Fetched;
 use eventloop::Io;
+use jiff::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Time between telling a client that its account allows it no subscription and closing it.
-const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
+pub(super) const SUBSCRIPTIONS_CLOSE_MS: u64 = 20;
 
 /// What made a connection authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+pub(super) enum Occasion {
     FirstConnect,
     LaterConnect,
+    /// The configuration has changed.
+    Reload,
     /// Another command than CONNECT, which the user without credentials allows.
     OtherCommand,
 }
@@ -29,6 +38,9 @@ enum Occasion {
 pub(super) struct Checking {
     user: Option<Arc<User>>,
     occasion: Occasion,
+    hash: Box<Secret>,
+    /// The configuration has changed meanwhile: the answer does not count.
+    pub(super) outdated: bool,
 }
 
 impl Client {
@@ -37,7 +49,6 @@ impl Client {
         let server = self.shared.server.clone();
         let settings = server.settings();
         self.shared.set_rtt(self.accepted.elapsed());
-        self.rtt_known = true;
         // Between 100 and 120 percent, so that connections made at once are not pinged at once.
         let base = settings.ping_interval_ms.min(FIRST_PING_MS);
         self.arm_ping(io, base + server.random_below(base / 5 + 1));
@@ -45,8 +56,11 @@ impl Client {
             self.shared.error(format_args!("{e}"));
             return self.close(io, ClosedState::ProtocolViolation);
         }
+        self.identity_filled_in = false;
         // Without operators nobody vouches for a JWT, and it is as if there were none (spec 03).
-        self.options.jwt.clear();
+        if server.authenticator().operators().is_none() {
+            self.options.jwt.clear();
+        }
         self.connect_received = true;
         if !first {
             self.drop_subscriptions();
@@ -68,48 +82,99 @@ impl Client {
         self.log_in(io, Occasion::OtherCommand);
     }
 
-    fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
+    pub(super) fn log_in(&mut self, io: &mut Io<'_>, occasion: Occasion) {
+        self.decide(io, occasion, None);
+    }
+
+    fn decide(&mut self, io: &mut Io<'_>, occasion: Occasion, fetched: Option<Fetched>) {
         let server = self.shared.server.clone();
+        let nobody = |o: &ConnectOptions| o.user.is_empty() && o.nkey.is_empty();
+        let came_as_nobody = nobody(&self.options);
         let mut attempt = Attempt {
             options: &mut self.options,
             nonce: &self.nonce,
             kind: ConnectionType::Standard,
             peer: self.shared.tls().and_then(|tls| tls.peer.as_ref()),
             warning: None,
+            proxy: None,
+            debug: None,
+            address: self.shared.peer().ip().to_canonical(),
+            now: Timestamp::now(),
+            find: &|name| server.account(name),
+            fetched,
         };
         let decision = server.authenticator().decide(&mut attempt);
-        if let Some(warning) = attempt.warning {
+        let Attempt { warning, proxy, debug, .. } = attempt;
+        if let Some(text) = debug {
+            self.shared.debug(format_args!("{text}"));
+        }
+        if let Some(warning) = warning {
             self.shared.warn(format_args!("{warning}"));
         }
+        if let Some(key) = proxy {
+            self.shared.set_proxy_key(&key);
+        }
+        self.identity_filled_in |= came_as_nobody && !nobody(&self.options);
         match decision {
-            Decision::Granted(user) => self.logged_in(io, user.as_deref(), occasion),
+            Decision::Granted(user) => self.logged_in(io, user.as_ref(), occasion),
+            Decision::Fetch(account) => {
+                self.fetching = Some(occasion);
+                io.pause();
+                if !server.fetch_account(account, self.shared.clone()) {
+                    self.account_fetched(io, Err("account missing".to_owned()));
+                }
+            }
             Decision::Denied(denial) => self.auth_violation(io, &denial),
+            // What was presented has not changed, and neither has what it is compared with.
+            Decision::Pending(user, hashed)
+                if occasion == Occasion::Reload
+                    && self.verified.as_deref().is_some_and(|hash| hash == hashed.hash()) =>
+            {
+                self.logged_in(io, user.as_ref(), occasion);
+            }
             Decision::Pending(user, hashed) => {
-                self.checking = Some(Box::new(Checking { user, occasion }));
+                let hash = Box::new(hashed.hash().clone());
+                let checking = Checking { user, occasion, hash, outdated: false };
+                self.checking = Some(Box::new(checking));
                 io.pause();
                 server.hash_pool.check(self.shared.clone(), hashed);
             }
         }
     }
 
+    /// The account of the login that was waited for is there, or the reason why it is not.
+    pub fn account_fetched(&mut self, io: &mut Io<'_>, fetched: Fetched) {
+        let Some(occasion) = self.fetching.take() else { return };
+        io.resume();
+        self.decide(io, occasion, Some(fetched));
+    }
+
     /// The password of the login that was waited for has been checked.
     pub fn password_checked(&mut self, io: &mut Io<'_>, matches: bool) {
         let Some(checking) = self.checking.take() else { return };
         io.resume();
-        if matches {
-            self.logged_in(io, checking.user.as_deref(), checking.occasion);
+        if checking.outdated {
+            self.log_in(io, checking.occasion);
+        } else if matches {
+            self.verified = Some(checking.hash);
+            self.logged_in(io, checking.user.as_ref(), checking.occasion);
         } else {
             self.auth_violation(io, &Denial::plain());
         }
     }
 
-    fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&User>, occasion: Occasion) {
+    fn logged_in(&mut self, io: &mut Io<'_>, user: Option<&Arc<User>>, occasion: Occasion) {
+        self.user = user.filter(|user| user.token.is_some()).cloned();
+        self.arm_expiry(io);
+        self.say_authenticated();
+        let user = user.map(|user| &**user);
+        if occasion == Occasion::Reload {
+            return self.stays(io, user);
+        }
         if let Some(user) = user {
             if self.enter_account(user.account.clone()).is_err() {
-                let text = "maximum account active connections exceeded";
-                self.shared.error(format_args!("{text}"));
-                self.send_error(io, text);
-                return self.close(io, ClosedState::MaxAccountConnectionsExceeded);
+                let reason = ClosedState::MaxAccountConnectionsExceeded;
+                return self.expel(io, reason, TOO_MANY_CONNECTIONS);
             }
             if self.max_subscriptions == 0 {
                 self.too_many_subscriptions(io);
@@ -121,9 +186,30 @@ impl Client {
         self.shared.set_permissions(permissions);
         self.limits.auth_pending = false;
         self.update_details();
+        self.tell_connected();
         if occasion != Occasion::OtherCommand {
             self.finish_connect(io, occasion == Occasion::FirstConnect);
         }
+    }
+
+    /// A line for the debug log about a user that came with a token.
+    fn say_authenticated(&self) {
+        let Some(user) = &self.user else { return };
+        let (Some(token), Some(trust)) = (&user.token, user.account.trust()) else { return };
+        let tags = |tags: &[String]| quote_list(tags);
+        self.shared.debug(format_args!(
+            "Authenticated JWT: Client {} (claim-name: {}, claim-tags: {}) signed with {} by \
+             Account {} (claim-name: {}, claim-tags: {}) signed with {} has mappings {}",
+            quote(&user.name),
+            quote(&token.name),
+            tags(&token.tags),
+            quote(&token.issuer),
+            quote(&user.account.name),
+            quote(&trust.name),
+            tags(&trust.tags),
+            quote(&trust.issuer),
+            user.account.mappings().is_some()
+        ));
     }
 
     /// Registers the connection with an account, and no longer with the one before. A connection
@@ -133,8 +219,31 @@ impl Client {
         account: Arc<Account>,
     ) -> Result<(), crate::account::TooManyConnections> {
         self.account.remove_client(self.shared.cid);
+        self.memo = None;
+        self.mappings = account.mappings();
+        self.account = account;
+        self.apply_limits();
+        self.account.add_client(self.shared.cid)?;
+        if let Some(system) = self.shared.server.system() {
+            system.connections_changed(&self.account);
+        }
+        Ok(())
+    }
+
+    /// Makes the limits of account and server those of the connection.
+    pub(super) fn apply_limits(&mut self) {
         let settings = self.shared.server.settings();
-        let limits = &account.limits;
+        let mut limits = self.account.limits();
+        if let Some(token) = self.user.as_ref().and_then(|user| user.token.as_ref()) {
+            let current = self.account.trust().and_then(|trust| {
+                let scope = trust.signer(&token.issuer).flatten();
+                scope.map(|scope| (scope.template.max_payload, scope.template.max_subscriptions))
+            });
+            let (payload, subscriptions) =
+                current.unwrap_or((token.max_payload, token.max_subscriptions));
+            limits.max_payload = effective_limit(payload, limits.max_payload);
+            limits.max_subscriptions = effective_limit(subscriptions, limits.max_subscriptions);
+        }
         self.limits.max_payload = effective_limit(settings.max_payload, limits.max_payload);
         self.max_subscriptions =
             effective_limit(settings.max_subscriptions, limits.max_subscriptions);
@@ -148,17 +257,21 @@ impl Client {
                 ));
             }
         }
-        self.memo = None;
-        self.mappings = account.mappings();
-        self.account = account;
-        self.account.add_client(self.shared.cid)
+    }
+
+    /// Those who listen hear that it was let in.
+    pub(super) fn tell_connected(&self) {
+        if let Some(system) = self.shared.server.system() {
+            system.connected(&self.shared, &self.account);
+        }
     }
 
     fn finish_connect(&mut self, io: &mut Io<'_>, first: bool) {
         if !self.options.account.is_empty() || self.options.new_account {
             return self.auth_violation(io, &Denial::plain());
         }
-        self.limits.pedantic = self.options.pedantic;
+        let trace = self.shared.server.log.trace_enabled();
+        self.limits.announce = self.options.pedantic || trace;
         let headers = self.shared.server.settings().headers && self.options.headers;
         self.limits.headers = headers;
         self.shared.set_takes_headers(headers);
@@ -181,9 +294,9 @@ impl Client {
     /// The label that log lines carry. What the first CONNECT tells stays in it.
     fn describe(&self, first: bool) {
         let o = &self.options;
-        let user = user_label(&o.nkey, &o.user, &o.jwt, !o.auth_token.is_empty());
+        let user = user_label(&o.nkey, &o.user, self.token_user(), !o.auth_token.is_empty());
         self.shared.update_label(|label| {
-            label.set_account_and_user(Some(&self.account.name), user.as_deref());
+            label.set_account_and_user(Some(&self.account.trace_label()), user.as_deref());
             if first {
                 label.append_connect(ConnectIdentity {
                     version: &o.version,
@@ -207,7 +320,9 @@ impl Client {
                 o.nkey.clone()
             } else if !o.user.is_empty() {
                 o.user.clone()
-            } else if !o.auth_token.is_empty() && o.jwt.is_empty() {
+            } else if !o.jwt.is_empty() {
+                self.token_user().to_owned()
+            } else if !o.auth_token.is_empty() {
                 "[REDACTED]".to_owned()
             } else {
                 String::new()
@@ -217,12 +332,23 @@ impl Client {
     }
 
     #[cold]
-    fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
+    pub(super) fn auth_violation(&mut self, io: &mut Io<'_>, denial: &Denial) {
         if let Some(text) = &denial.debug {
             self.shared.debug(format_args!("{text}"));
         }
-        self.shared.error(format_args!("authentication error{}", who(&self.options)));
+        if let Some(text) = &denial.error {
+            self.shared.error(format_args!("{text}"));
+        }
+        if denial.unpinned {
+            self.shared.server.stats.pinned_account_fails.fetch_add(1, Ordering::Relaxed);
+        }
+        let who = who(&self.options, self.token_user());
+        self.shared.error(format_args!("authentication error{who}"));
         self.send_error(io, "Authorization Violation");
+        let server = &self.shared.server;
+        if let Some(system) = server.system() {
+            system.refused(server, &self.shared, &self.account, denial.reason);
+        }
         self.close(io, denial.reason);
     }
 }

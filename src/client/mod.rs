@@ -2,28 +2,35 @@
 //!
 //! Owned by one reactor; [`ClientShared`] is the part that others see. Implements spec 01 §3 to §9.
 
+mod changes;
 mod connect;
 mod login;
 mod opening;
+mod reload;
 mod shared;
+mod traced;
 
 pub use connect::ConnectOptions;
 pub use shared::{ClientShared, Details, Traits};
 
 use crate::account::imports::shadows;
-use crate::account::{Account, Mapped, Mappings, TrafficBatch};
+use crate::account::{Account, Mapped, Mappings, StreamImport, TrafficBatch};
+use crate::auth::User;
 use crate::auth::permissions::Permissions;
 use crate::auth::verdicts::Verdicts;
 use crate::closed::ClosedState;
+use crate::config::secret::Secret;
 use crate::delivery::{Fanout, Kind, Matched, Message, Origin};
 use crate::info::judge_client_info;
 use crate::logging::trace::Direction;
+use crate::message_trace::trigger::may_ask;
+use crate::process::errno::error_text;
 use crate::server::Settings;
 use crate::subscription::{Destination, Subscription};
 use ::sublist::Subscription as _;
 use ::sublist::subject::is_valid_literal_subject;
 use bytes::Bytes;
-use eventloop::{Cause, DeadlineAction, Input, Io, Taken};
+use eventloop::{Cause, DeadlineAction, Input, Io, Recovery, Stall, Taken};
 use opening::Opening;
 use parser::client::{Limits, Op, ParseError, Parser, Pub};
 use parser::encode;
@@ -39,17 +46,30 @@ const TIMER_PING: u8 = 1;
 const TIMER_AUTH: u8 = 2;
 const TIMER_OPENING: u8 = 3;
 const TIMER_SUBSCRIPTIONS: u8 = 4;
+const TIMER_EXPIRY: u8 = 5;
 
 /// First PING after CONNECT: at most this long after it (spec 01 §9.1).
 const FIRST_PING_MS: u64 = 2_000;
 /// A round-trip time older than this is measured again.
 const RTT_REFRESH: Duration = Duration::from_secs(3600);
 
+/// A connection that was held back this long in all in one read is told of in the log.
+const STALL_REPORTED: Duration = Duration::from_millis(5);
+
 /// The last subject published to, with its matches: most publishers stay on one subject.
 struct Memo {
     generation: u64,
     subject: Vec<u8>,
     matched: Matched,
+}
+
+/// Why a publication does not go out; the client has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    /// Its subject.
+    Subject,
+    /// Its reply subject.
+    Reply,
 }
 
 /// What a connection with permissions checks before it publishes.
@@ -69,15 +89,9 @@ pub struct Client {
     limits: Limits,
     options: Box<ConnectOptions>,
     connect_received: bool,
-    /// The first PING after CONNECT was answered.
-    first_pong_sent: bool,
     max_subscriptions: i64,
-    pings_outstanding: i64,
-    /// When the last PING was sent.
-    ping_sent: Option<Instant>,
     /// Tick of the next PING, unless activity puts it off.
     ping_due: u64,
-    rtt_known: bool,
     /// Tick of the last PUB, SUB, UNSUB or PING.
     last_inbound: u64,
     /// This read batch had a CONNECT, SUB or UNSUB.
@@ -88,10 +102,23 @@ pub struct Client {
     permissions: Option<Box<PublishCheck>>,
     /// The challenge in INFO, empty if there was none.
     nonce: Box<str>,
+    /// As whom it was let in, if it has to be known after the login.
+    user: Option<Arc<User>>,
+    /// Set while the account of its user is being fetched: nothing is read meanwhile.
+    fetching: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
+    /// Tick at which the user's time is over.
+    expires_at: Option<u64>,
+    /// User, password or nkey are those of the user without credentials or of a certificate, and
+    /// were not presented.
+    identity_filled_in: bool,
+    /// The hash that the presented password was found to match.
+    verified: Option<Box<Secret>>,
     /// The account's subject mappings, looked up for every read.
     mappings: Option<Arc<Mappings>>,
+    /// A write deadline has passed, and the connection has not caught up since.
+    slow_consumer: bool,
     /// Set until the connection takes commands.
     opening: Option<Box<Opening>>,
     reason: Option<ClosedState>,
@@ -130,33 +157,35 @@ impl Client {
         let mut client = Client {
             limits: Limits {
                 max_control_line: settings.max_control_line,
-                max_payload: effective_limit(settings.max_payload, account.limits.max_payload),
+                max_payload: effective_limit(settings.max_payload, account.limits().max_payload),
                 headers: false,
                 auth_pending: authenticator.required(),
-                pedantic: true,
+                announce: true,
             },
             max_subscriptions: effective_limit(
                 settings.max_subscriptions,
-                account.limits.max_subscriptions,
+                account.limits().max_subscriptions,
             ),
             shared,
             account,
             parser: Parser::new(),
             options: Box::default(),
             connect_received: false,
-            first_pong_sent: false,
-            pings_outstanding: 0,
-            ping_sent: None,
             ping_due: 0,
-            rtt_known: false,
             last_inbound: io.now,
             active: false,
             accepted: Instant::now(),
             memo: None,
             permissions: None,
             nonce: nonce.into(),
+            user: None,
+            fetching: None,
             checking: None,
+            expires_at: None,
+            identity_filled_in: false,
+            verified: None,
             mappings: None,
+            slow_consumer: false,
             opening: None,
             reason: None,
         };
@@ -172,7 +201,7 @@ impl Client {
     }
 
     /// There are as many connections as there may be: says so, and closes.
-    fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
+    pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
         self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
         self.close(io, ClosedState::MaxConnectionsExceeded);
@@ -189,6 +218,11 @@ impl Client {
         }
     }
 
+    /// Whether a login is being decided elsewhere.
+    fn is_waiting(&self) -> bool {
+        self.checking.is_some() || self.fetching.is_some()
+    }
+
     /// The part that others see.
     pub fn shared(&self) -> &Arc<ClientShared> {
         &self.shared
@@ -196,7 +230,7 @@ impl Client {
 
     /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
     pub fn takes_async_info(&self) -> bool {
-        self.options.protocol >= 1 && self.first_pong_sent
+        self.options.protocol >= 1 && self.shared.had_first_pong()
     }
 
     /// Whether it understands asynchronous INFO at all.
@@ -239,6 +273,7 @@ impl Client {
         }
         let trace = self.shared.server.log.trace_enabled();
         fanout.trace = trace;
+        self.limits.announce = self.options.pedantic || trace;
         self.mappings = self.account.mappings();
         let mut own = TrafficBatch::default();
         let mut pos = 0;
@@ -267,7 +302,7 @@ impl Client {
                 Ok(None) => break,
                 Err(error) => self.parse_error(io, &error, trace),
             }
-            if io.is_closing() || self.checking.is_some() {
+            if io.is_closing() || self.is_waiting() {
                 break;
             }
         }
@@ -305,7 +340,7 @@ impl Client {
             Op::Pub(_) => {}
             Op::PubLine(line) => {
                 inbound(if line.is_hpub { "HPUB" } else { "PUB" }, Some(line.arg));
-                if !is_valid_literal_subject(line.subject) {
+                if self.options.pedantic && !is_valid_literal_subject(line.subject) {
                     self.send_error(io, "Invalid Publish Subject");
                     if line.repeated {
                         // A cut publication is judged twice (spec 01 §2.4).
@@ -332,7 +367,7 @@ impl Client {
             }
             Op::Pong => {
                 inbound("PONG", None);
-                self.pong();
+                self.shared.pong();
             }
             Op::Ok => {}
             Op::Err(text) => {
@@ -397,9 +432,10 @@ impl Client {
         // The answer says that all that was published before is on its way.
         io.hand_over_others();
         io.reply().extend_from_slice(encode::PONG);
-        if self.connect_received && !self.first_pong_sent {
-            self.first_pong_sent = true;
+        if self.connect_received && !self.shared.had_first_pong() {
+            self.shared.set_had_first_pong();
             if self.options.protocol >= 1 {
+                self.shared.set_takes_async_info();
                 let server = self.shared.server.clone();
                 let account = &self.account;
                 let max_payload = self.limits.max_payload;
@@ -413,20 +449,12 @@ impl Client {
         }
     }
 
-    fn pong(&mut self) {
-        self.pings_outstanding = 0;
-        if let Some(sent) = self.ping_sent {
-            self.shared.set_rtt(sent.elapsed());
-            self.rtt_known = true;
-        }
-    }
-
     /// A timer came due.
     pub fn timer(&mut self, io: &mut Io<'_>, kind: u8) {
         let server = self.shared.server.clone();
         let settings = server.settings();
         match kind {
-            TIMER_AUTH if self.limits.auth_pending && self.checking.is_none() => {
+            TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
                 self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
                 self.close(io, ClosedState::AuthenticationTimeout);
@@ -434,6 +462,7 @@ impl Client {
             TIMER_OPENING => self.opening_timer(&settings, io),
             TIMER_PING => self.ping_timer(io, &settings),
             TIMER_SUBSCRIPTIONS => self.close(io, ClosedState::MaxSubscriptionsExceeded),
+            TIMER_EXPIRY => self.expiry_timer(io),
             _ => {}
         }
     }
@@ -450,24 +479,19 @@ impl Client {
         }
         self.shared.debug(format_args!("Client Ping Timer"));
         let idle = io.now - self.last_inbound;
-        let measured = self.ping_sent.is_some_and(|t| t.elapsed() <= RTT_REFRESH);
-        if idle < settings.ping_interval_ms && self.rtt_known && measured {
+        let measured = self.shared.since_ping().is_some_and(|ago| ago <= RTT_REFRESH);
+        if idle < settings.ping_interval_ms && self.shared.traits().knows_rtt() && measured {
             let ago = GoDuration(Duration::from_secs((idle + 500) / 1000));
             self.shared
                 .debug(format_args!("Delaying PING due to remote client data or ping {ago} ago"));
         } else {
-            if self.pings_outstanding + 1 > settings.ping_max {
+            if self.shared.pings_outstanding() + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
                 self.send_error(io, "Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
             }
-            if self.shared.server.log.trace_enabled() {
-                self.shared.trace_op(Direction::Outbound, "PING", None);
-            }
-            self.pings_outstanding += 1;
-            self.ping_sent = Some(Instant::now());
-            io.reply().extend_from_slice(encode::PING);
+            self.shared.ping(io.reply());
         }
         self.arm_ping(io, settings.ping_interval_ms);
     }
@@ -511,8 +535,8 @@ impl Client {
                 self.shared.forget(&sub);
                 return self.send_error(io, "Invalid Subject");
             }
-            if !self.account.stream_imports().is_empty() {
-                self.add_shadows(&sub);
+            if self.account.has_stream_imports() {
+                self.add_shadows(&sub, &self.account.stream_imports());
             }
         }
         if self.options.verbose {
@@ -522,8 +546,8 @@ impl Client {
 
     /// Subscribes in the accounts whose streams this one imports (spec 03 §17).
     #[cold]
-    fn add_shadows(&self, sub: &Arc<Subscription>) {
-        for (exporter, shadow) in shadows(&self.account, sub) {
+    fn add_shadows(&self, sub: &Arc<Subscription>, imports: &[Arc<StreamImport>]) {
+        for (exporter, shadow) in shadows(&self.account, sub, imports) {
             self.shared.debug(format_args!(
                 "Creating import subscription on {} from account {}",
                 quote(shadow.subject()),
@@ -537,6 +561,20 @@ impl Client {
                     quote(exporter.name.as_bytes())
                 ));
             }
+        }
+    }
+
+    /// The streams that the account imports have changed: shadows that have none any more go, those
+    /// of new ones come. What did not change is not interrupted.
+    pub(super) fn renew_shadows(&self) {
+        let imports = self.account.stream_imports();
+        for sub in self.shared.subscriptions() {
+            let present = self.shared.retain_shadows(&sub, &imports);
+            let is_new = |import: &&Arc<StreamImport>| {
+                !present.iter().any(|other| Arc::ptr_eq(other, import))
+            };
+            let new: Vec<_> = imports.iter().filter(is_new).cloned().collect();
+            self.add_shadows(&sub, &new);
         }
     }
 
@@ -587,17 +625,17 @@ impl Client {
     }
 
     fn unsubscribe(&mut self, io: &mut Io<'_>, sid: &[u8], max: Option<i64>) {
-        if let Some(sub) = self.shared.subscription(sid) {
-            let max = max.unwrap_or(0);
-            if max > 0 && max > sub.delivered() {
-                sub.set_max(max);
-            } else {
-                sub.set_max(0);
-                self.remove(&sub);
-            }
-        }
+        let sub = self.shared.subscription(sid);
         if self.options.verbose {
             self.send_ok(io);
+        }
+        let Some(sub) = sub else { return };
+        let max = max.unwrap_or(0);
+        if max > 0 && max > sub.delivered() {
+            sub.set_max(max);
+        } else {
+            sub.set_max(0);
+            self.remove(&sub);
         }
     }
 
@@ -642,8 +680,8 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if !p.announced {
+            self.publish_line(io, p, trace);
         }
         let mut subject = Vec::new();
         let mapped = match mappings.map_into(p.subject, || fanout.random_bits(), &mut subject) {
@@ -655,10 +693,10 @@ impl Client {
             let change = [p.subject, b" -> ", mapped.subject].concat();
             self.shared.trace_op(Direction::Inbound, "MAPPING", Some(&change));
         }
-        if trace && !p.announced {
-            self.trace_publish_line(p);
+        if may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, &mapped, trace);
         }
-        self.publish(fanout, own, io, input, &mapped, trace);
+        self.publish_untraced(fanout, own, io, input, &mapped, trace);
     }
 
     #[inline]
@@ -671,22 +709,39 @@ impl Client {
         p: &Pub<'_>,
         trace: bool,
     ) {
+        if p.header_len > 0 && may_ask(p.header()) {
+            return self.publish_traced(p.subject, fanout, own, io, input, p, trace);
+        }
+        self.publish_untraced(fanout, own, io, input, p, trace);
+    }
+
+    /// Counts a publication, and checks whether it may go out.
+    #[inline]
+    fn admit(
+        &mut self,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) -> Result<(), Refused> {
         own.in_messages += 1;
         own.in_bytes += p.payload.len() as i64;
         self.last_inbound = io.now;
-        if trace {
-            self.trace_publish(p);
+        if !p.announced && self.limits.announce {
+            self.publish_line(io, p, trace);
         }
-        if self.options.pedantic && !p.announced && !is_valid_literal_subject(p.subject) {
-            self.send_error(io, "Invalid Publish Subject");
+        if trace {
+            self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
         }
         if matches!(p.subject.first(), Some(b'_' | b'$')) && self.is_reserved_subject(p.subject) {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if let Some(check) = &mut self.permissions
             && !check.allows(&self.shared, p.subject)
         {
-            return self.publish_violation(io, p.subject);
+            self.publish_violation(io, p.subject);
+            return Err(Refused::Subject);
         }
         if matches!(p.reply.first(), Some(b'_' | b'$')) && is_reserved_reply(p.reply) {
             let reply = quote(p.reply);
@@ -695,10 +750,26 @@ impl Client {
                 &format!("Permissions Violation for Publish with Reply of {reply}"),
             );
             self.shared.error(format_args!("Publish Violation - Reply {reply}"));
-            return;
+            return Err(Refused::Reply);
         }
         if self.options.verbose {
             self.send_ok(io);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn publish_untraced(
+        &mut self,
+        fanout: &mut Fanout,
+        own: &mut TrafficBatch,
+        io: &mut Io<'_>,
+        input: &mut Input<'_>,
+        p: &Pub<'_>,
+        trace: bool,
+    ) {
+        if self.admit(own, io, p, trace).is_err() {
+            return;
         }
         let message = Message {
             subject: p.subject,
@@ -719,13 +790,13 @@ impl Client {
         let memo =
             self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
-            Some(memo) => Some(memo),
+            Some(memo) => Ok(memo),
             None => fanout
                 .matches(&self.account, p.subject)
                 .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
-            Some(memo) => fanout.deliver_to(
+            Ok(memo) => fanout.deliver_to(
                 io.stager,
                 &self.account,
                 &memo.matched,
@@ -733,27 +804,27 @@ impl Client {
                 &message,
                 &mut share,
             ),
-            None => {
-                fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share)
+            Err(hash) => {
+                let account = &self.account;
+                fanout.deliver_uncached(io.stager, account, *hash, &origin, &message, &mut share)
             }
         };
-        self.memo = memo;
+        self.memo = memo.ok();
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }
     }
 
-    fn trace_publish_line(&self, p: &Pub<'_>) {
-        let verb = if p.is_hpub { "HPUB" } else { "PUB" };
-        self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
-    }
-
+    /// What is done about the line of a publication before anything about the message.
     #[cold]
-    fn trace_publish(&self, p: &Pub<'_>) {
-        if !p.announced {
-            self.trace_publish_line(p);
+    fn publish_line(&self, io: &mut Io<'_>, p: &Pub<'_>, trace: bool) {
+        if trace {
+            let verb = if p.is_hpub { "HPUB" } else { "PUB" };
+            self.shared.trace_op(Direction::Inbound, verb, Some(p.arg));
         }
-        self.shared.trace_payload(Direction::Inbound, p.payload, p.header_len as usize);
+        if self.options.pedantic && !is_valid_literal_subject(p.subject) {
+            self.send_error(io, "Invalid Publish Subject");
+        }
     }
 
     fn is_reserved_subject(&self, subject: &[u8]) -> bool {
@@ -797,13 +868,15 @@ impl Client {
         if self.limits.auth_pending {
             return DeadlineAction::Close;
         }
+        let state = if self.slow_consumer { "State" } else { "Detected" };
         self.shared.notice(format_args!(
-            "Slow Consumer Detected: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
+            "Slow Consumer {state}: WriteDeadline of {} exceeded with {chunks} chunks of {bytes} total bytes.",
             GoDuration(Duration::from_millis(settings.write_deadline_ms)),
         ));
         server.stats.slow_consumers.count(Kind::Client);
         self.account.slow_consumers.fetch_add(1, Ordering::Relaxed);
         if settings.retry_writes && progress {
+            self.slow_consumer = true;
             DeadlineAction::Retry
         } else {
             DeadlineAction::Close
@@ -815,6 +888,46 @@ impl Client {
         self.shared.server.stats.stalled.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It was held back for destinations that were nearly full, and goes on.
+    pub fn unstalled(&self, stall: Stall) {
+        if let Some(limit) = stall.timed_out {
+            let limit = GoDuration(limit);
+            self.shared.debug(format_args!("Timed out of fast producer stall ({limit})"));
+        }
+        if stall.lasted >= STALL_REPORTED {
+            let lasted = GoDuration(to_millis(stall.lasted));
+            self.shared.limited_warn(
+                "Producer was stalled for a total of %v",
+                format_args!("Producer was stalled for a total of {lasted}"),
+            );
+        }
+    }
+
+    /// Kept past its write deadline, it has caught up.
+    pub fn recovered(&mut self, recovery: Recovery) {
+        self.slow_consumer = false;
+        let Recovery { took_ms, chunks, bytes } = recovery;
+        self.shared.notice(format_args!(
+            "Slow Consumer Recovered: Flush took {}.{:03}s with {chunks} chunks of {bytes} total bytes.",
+            took_ms / 1000,
+            took_ms % 1000
+        ));
+    }
+
+    /// Taking the commands out of one read took long.
+    pub fn slow_read(&self, took: Duration) {
+        self.shared.warn(format_args!("Readloop processing time: {}", GoDuration(took)));
+    }
+
+    fn report_write_error(&self, io: &Io<'_>, error: &std::io::Error) {
+        // Behind TLS bytes go out one buffer at a time.
+        let call = if self.shared.tls().is_some() { "write" } else { "writev" };
+        let local = io.local_address().map_or_else(|_| String::new(), |a| a.to_string());
+        let (peer, text) = (self.shared.socket_peer, error_text(error));
+        self.shared
+            .debug(format_args!("Error flushing: {call} tcp {local}->{peer}: {call}: {text}"));
+    }
+
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
@@ -823,7 +936,10 @@ impl Client {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
             // A session that breaks after its handshake is a read that fails.
             Cause::Read(_) | Cause::Tls { .. } => ClosedState::ReadError,
-            Cause::Write => ClosedState::WriteError,
+            Cause::Write(error) => {
+                self.report_write_error(io, error);
+                ClosedState::WriteError
+            }
             Cause::SlowConsumerPending => {
                 self.shared.notice(format_args!(
                     "Slow Consumer Detected: MaxPending of {} Exceeded",
@@ -835,11 +951,14 @@ impl Client {
             }
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
-        let _ = io;
         self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);
+        if let Some(system) = server.system() {
+            system.disconnected(&self.shared, &self.account, reason);
+            system.connections_changed(&self.account);
+        }
         server.client_closed(&self.shared, reason, subscriptions);
     }
 }
@@ -899,6 +1018,12 @@ fn tail<'a>(input: &'a [u8], p: &Pub<'a>) -> Option<&'a [u8]> {
     }
     at += p.size_digits.len();
     (tail.get(at..at + 2)? == b"\r\n").then_some(tail)
+}
+
+/// Rounded to the nearest millisecond.
+fn to_millis(time: Duration) -> Duration {
+    let millis = (time + Duration::from_micros(500)).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// A duration as the reference prints it.

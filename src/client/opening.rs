@@ -273,7 +273,7 @@ impl Client {
                     Cause::Tls { error, greeted } => Failure::session(error, *greeted),
                     Cause::Eof => Failure::end(),
                     Cause::Read(e) => Failure::socket(e),
-                    Cause::Write => Failure::socket(&std::io::ErrorKind::BrokenPipe.into()),
+                    Cause::Write(error) => Failure::socket(error),
                     _ => return,
                 };
                 if failure.probe {

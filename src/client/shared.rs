@@ -1,11 +1,12 @@
 //! The part of a client connection that other threads see.
 
+use crate::account::StreamImport;
 use crate::auth::permissions::Permissions;
 use crate::auth::screen::Screen;
 use crate::closed::ClosedState;
 use crate::delivery::Message;
-use crate::logging::ConnectionLabel;
 use crate::logging::trace::{Direction, Operation, Payload};
+use crate::logging::{ConnectionLabel, Level};
 use crate::server::Server;
 use crate::subscription::{Destination, Subscription};
 use crate::tls::TlsState;
@@ -13,6 +14,7 @@ use ::sublist::Subscription as _;
 use eventloop::{Egress, Token};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
+use parser::encode;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -43,6 +45,13 @@ const TAKES_HEADERS: u8 = 1;
 const HOLDS_DENIED: u8 = 2;
 const TRACKS_REPLIES: u8 = 4;
 const HAS_SHADOWS: u8 = 8;
+const KNOWS_RTT: u8 = 16;
+const HAD_FIRST_PONG: u8 = 32;
+
+/// A client whose round-trip time is not known gets no PING for it this soon after it was accepted,
+/// unless it had its first PONG: many libraries wait for that one before anything else.
+const NO_PING_BEFORE: Duration = Duration::from_secs(2);
+const TAKES_ASYNC_INFO: u8 = 64;
 
 /// What deliveries have to know of a connection, read once per message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +73,11 @@ impl Traits {
         self.0 & HAS_SHADOWS != 0
     }
 
+    /// A round-trip time was measured or estimated.
+    pub fn knows_rtt(self) -> bool {
+        self.0 & KNOWS_RTT != 0
+    }
+
     /// Reply subjects of delivered messages are to be noted.
     pub fn tracks_replies(self) -> bool {
         self.0 & TRACKS_REPLIES != 0
@@ -78,6 +92,8 @@ pub struct ClientShared {
     pub socket_peer: SocketAddr,
     /// The client's own address where a proxy told it.
     proxied: OnceLock<SocketAddr>,
+    /// The key of the trusted proxy that vouched for the connection.
+    proxy_key: OnceLock<Box<str>>,
     /// What the TLS handshake came to, once it is complete.
     tls: OnceLock<Box<TlsState>>,
     /// Its output.
@@ -97,6 +113,10 @@ pub struct ClientShared {
     /// Nanoseconds since the epoch.
     last_activity: AtomicU64,
     rtt_nanos: AtomicU64,
+    /// When the last PING was sent: nanoseconds after the start of the server, 0 for never.
+    ping_sent: AtomicU64,
+    /// PINGs without an answer.
+    pings_outstanding: AtomicI64,
     subscriptions: Mutex<HashTable<Arc<Subscription>>>,
     /// Subscriptions in accounts whose streams its own imports, by the address of the
     /// subscription they belong to.
@@ -149,6 +169,7 @@ impl ClientShared {
             cid,
             socket_peer: peer,
             proxied: OnceLock::new(),
+            proxy_key: OnceLock::new(),
             tls: OnceLock::new(),
             egress,
             reactor,
@@ -159,6 +180,8 @@ impl ClientShared {
             in_bytes: AtomicI64::new(0),
             last_activity: AtomicU64::new(nanos_since_epoch(start)),
             rtt_nanos: AtomicU64::new(0),
+            ping_sent: AtomicU64::new(0),
+            pings_outstanding: AtomicI64::new(0),
             subscriptions: Mutex::new(HashTable::new()),
             shadows: Mutex::default(),
             screen: Mutex::new(None),
@@ -177,6 +200,16 @@ impl ClientShared {
     pub fn set_proxied(&self, peer: SocketAddr) {
         // A connection has one header; a second address would be a defect of the caller.
         let _ = self.proxied.set(peer);
+    }
+
+    /// The key of the trusted proxy that vouched for the connection.
+    pub fn proxy_key(&self) -> Option<&str> {
+        self.proxy_key.get().map(|key| &**key)
+    }
+
+    /// Records that key; a connection comes through one proxy.
+    pub(super) fn set_proxy_key(&self, key: &str) {
+        self.proxy_key.get_or_init(|| key.into());
     }
 
     /// What the TLS handshake came to; `None` without TLS or before it is complete.
@@ -216,6 +249,16 @@ impl ClientShared {
     /// Records what was negotiated.
     pub fn set_takes_headers(&self, on: bool) {
         self.set_trait(TAKES_HEADERS, on);
+    }
+
+    /// Whether it gets asynchronous INFO: it said so, and has had its first PONG.
+    pub fn takes_async_info(&self) -> bool {
+        self.traits.load(Ordering::Relaxed) & TAKES_ASYNC_INFO != 0
+    }
+
+    /// From now on it gets asynchronous INFO.
+    pub(super) fn set_takes_async_info(&self) {
+        self.set_trait(TAKES_ASYNC_INFO, true);
     }
 
     /// Replaces the permissions that deliveries are checked against.
@@ -275,6 +318,57 @@ impl ClientShared {
     /// Records a round-trip time, at least one nanosecond.
     pub fn set_rtt(&self, rtt: Duration) {
         self.rtt_nanos.store((rtt.as_nanos() as u64).max(1), Ordering::Relaxed);
+        self.set_trait(KNOWS_RTT, true);
+    }
+
+    /// The first PING after CONNECT was answered.
+    pub fn set_had_first_pong(&self) {
+        self.set_trait(HAD_FIRST_PONG, true);
+    }
+
+    /// Whether the first PING after CONNECT was answered.
+    pub fn had_first_pong(&self) -> bool {
+        self.traits().0 & HAD_FIRST_PONG != 0
+    }
+
+    /// Appends a PING.
+    pub fn ping(&self, out: &mut Vec<u8>) {
+        if self.server.log.trace_enabled() {
+            self.trace_op(Direction::Outbound, "PING", None);
+        }
+        self.pings_outstanding.fetch_add(1, Ordering::Relaxed);
+        let now = u64::try_from(self.server.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.ping_sent.store(now.max(1), Ordering::Relaxed);
+        out.extend_from_slice(encode::PING);
+    }
+
+    /// Appends a PING if its answer would tell the round-trip time of a client of which none is
+    /// known, and the client can be expected to answer (spec 01 §9.3).
+    #[cold]
+    pub fn ping_for_rtt(&self, out: &mut Vec<u8>) {
+        let age = self.start.elapsed().unwrap_or_default();
+        if self.had_first_pong() || age > NO_PING_BEFORE {
+            self.ping(out);
+        }
+    }
+
+    /// PINGs without an answer.
+    pub fn pings_outstanding(&self) -> i64 {
+        self.pings_outstanding.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the last PING was sent.
+    pub fn since_ping(&self) -> Option<Duration> {
+        let sent = Duration::from_nanos(self.ping_sent.load(Ordering::Relaxed));
+        (!sent.is_zero()).then(|| self.server.started.elapsed().saturating_sub(sent))
+    }
+
+    /// A PONG came: all PINGs are answered.
+    pub fn pong(&self) {
+        self.pings_outstanding.store(0, Ordering::Relaxed);
+        if let Some(rtt) = self.since_ping() {
+            self.set_rtt(rtt);
+        }
     }
 
     fn hash(&self, sid: &[u8]) -> u64 {
@@ -318,6 +412,37 @@ impl ClientShared {
     pub fn remember_shadow(&self, of: &Arc<Subscription>, shadow: Arc<Subscription>) {
         self.set_trait(HAS_SHADOWS, true);
         self.shadows.lock().entry(address(of)).or_default().push(shadow);
+    }
+
+    /// Removes the shadows of a subscription whose import is none of these; returns the imports of
+    /// those that stay.
+    pub fn retain_shadows(
+        &self,
+        of: &Arc<Subscription>,
+        imports: &[Arc<StreamImport>],
+    ) -> Vec<Arc<StreamImport>> {
+        if !self.traits().has_shadows() {
+            return Vec::new();
+        }
+        let stays = |shadow: &Arc<Subscription>| match &shadow.to {
+            Destination::Shadow(s) => imports.iter().find(|i| Arc::ptr_eq(i, &s.import)).cloned(),
+            _ => None,
+        };
+        let mut gone = Vec::new();
+        let mut present = Vec::new();
+        if let Some(shadows) = self.shadows.lock().get_mut(&address(of)) {
+            for shadow in std::mem::take(shadows) {
+                match stays(&shadow) {
+                    Some(import) => {
+                        present.push(import);
+                        shadows.push(shadow);
+                    }
+                    None => gone.push(shadow),
+                }
+            }
+        }
+        remove_shadows(gone);
+        present
     }
 
     /// Removes and returns all subscriptions.
@@ -377,6 +502,20 @@ impl ClientShared {
     /// Logs at warning level, behind the label.
     pub fn warn(&self, message: fmt::Arguments<'_>) {
         self.server.log.warnf(format_args!("{} - {message}", self.label.lock()));
+    }
+
+    /// Logs a warning unless one of that kind was logged lately (spec 01 §13.1). `format` names the
+    /// kind: the text with its variable parts left out.
+    pub fn limited_warn(&self, format: &str, message: fmt::Arguments<'_>) {
+        let label = self.label.lock();
+        let key = label.limited_key(format);
+        let line = label.limited_key(&message.to_string());
+        self.server.log.limited_by_key(
+            Level::Warn,
+            Instant::now(),
+            &key,
+            format_args!("{}", label.limited_line(&line)),
+        );
     }
 
     /// Logs at debug level, behind the label.

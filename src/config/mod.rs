@@ -13,11 +13,10 @@ pub mod environment;
 pub mod lang;
 mod load;
 pub mod options;
+pub mod permissions;
 pub mod report;
 pub mod secret;
-pub mod subject;
 pub mod text;
-pub mod transform;
 pub mod url;
 pub mod validate;
 

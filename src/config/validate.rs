@@ -10,11 +10,12 @@ use super::options::auth::{Permissions, SubjectPermission, User};
 use super::options::compression::{CompressionMode, CompressionOptions};
 use super::options::leafnode;
 use super::options::operator::AccountResolver;
+use super::permissions;
 use super::secret::Secret;
-use super::subject;
 use super::text::{SignedDuration, duration, quote, quote_list};
 use super::url::Url;
 use crate::nkey::{self, KeyType};
+use ::sublist::subject::is_valid_subject;
 use std::collections::HashSet;
 
 /// The version of the reference this server stands in for; operator JWTs may ask for one.
@@ -190,9 +191,9 @@ fn leafnodes(options: &mut Options) -> Result<(), String> {
             GLOBAL_ACCOUNT.clone_into(&mut remote.local_account);
         }
         let name = remote.safe_name();
-        subject::check_permissions(&remote.deny_imports, false)
+        permissions::check(&remote.deny_imports, false)
             .map_err(|error| format!("invalid deny_imports for remote {name}: {error}"))?;
-        subject::check_permissions(&remote.deny_exports, false)
+        permissions::check(&remote.deny_exports, false)
             .map_err(|error| format!("invalid deny_exports for remote {name}: {error}"))?;
         if !names.insert(remote.identity()) {
             return Err(format!("duplicate remote {name}"));
@@ -298,7 +299,7 @@ fn permissions(permissions: Option<&Permissions>) -> Result<(), String> {
     {
         let Some(SubjectPermission { allow, deny }) = permission else { continue };
         for (list, subjects) in [("allow", allow.as_deref().unwrap_or_default()), ("deny", deny)] {
-            subject::check_permissions(subjects, queues)
+            permissions::check(subjects, queues)
                 .map_err(|error| format!("{side} {list}: {error}"))?;
         }
     }
@@ -433,7 +434,7 @@ fn jetstream(options: &mut Options) -> Result<(), String> {
     let domain = &options.jetstream.domain;
     if !domain.is_empty() {
         let derived = domain_api(domain);
-        if !subject::is_valid(&derived) {
+        if !is_valid_subject(derived.as_bytes()) {
             let derived = quote(&derived);
             return Err(format!("invalid domain name: derived {derived} is not a valid subject"));
         }
@@ -506,7 +507,7 @@ fn default_domains(options: &Options) -> Result<(), String> {
         if account == system {
             return Err(format!("system account {name} can not be in default_js_domain"));
         }
-        if !domain.is_empty() && !subject::is_valid(&domain_api(domain)) {
+        if !domain.is_empty() && !is_valid_subject(domain_api(domain).as_bytes()) {
             let domain = quote(domain);
             return Err(format!(
                 "default_js_domain contains account {name} with invalid domain name {domain}"

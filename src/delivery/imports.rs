@@ -6,9 +6,10 @@
 //! back do not go round for ever.
 
 use super::{Fanout, Kind, Message, Origin, Share};
-use crate::account::responses::Response;
+use crate::account::responses::{Response, reply_subject};
 use crate::account::{Account, Mapped, Responses, ServiceExport, ServiceImport};
 use crate::client::ClientShared;
+use crate::message_trace::{DESTINATION, DISABLED, Tracer};
 use crate::monitor::format::Time;
 use crate::subscription::{Destination, Shadow, Subscription};
 use bytes::Bytes;
@@ -149,18 +150,33 @@ impl Fanout {
         let subject = shadow.import.delivered_subject(message.subject);
         let message = Message { subject: &subject, ..*message };
         let (importer, parent) = (&shadow.importer, &shadow.parent);
-        match &parent.to {
+        let mut untraced = None;
+        if let Some(tracer) = &mut self.tracer {
+            tracer.exported(&importer.name, &subject);
+            if !shadow.import.wanted.allow_trace {
+                if tracer.only {
+                    // As far as the publisher may know, somebody got it.
+                    return true;
+                }
+                untraced = self.tracer.take();
+            }
+        }
+        let taken = match &parent.to {
             Destination::Client(client) => {
                 self.serve_client(stager, importer, parent, client, origin, &message, share)
             }
             Destination::Internal(endpoint) => {
-                self.serve_internal(stager, parent, endpoint, origin, &message, share)
+                endpoint.serve(stager, parent, origin, &message, share)
             }
             Destination::Link(_)
             | Destination::Shadow(_)
             | Destination::Service(_)
             | Destination::Responses(_) => false,
+        };
+        if untraced.is_some() {
+            self.tracer = untraced;
         }
+        taken
     }
 
     /// A request to a service of another account. Returns whether anyone got it.
@@ -172,6 +188,7 @@ impl Fanout {
         message: &Message<'_>,
         share: Share<'_>,
     ) -> bool {
+        let original = message;
         // The server that a request came in at does the import.
         if matches!(origin.kind, Kind::Router | Kind::Gateway) || self.went_through(&import.export)
         {
@@ -198,6 +215,28 @@ impl Fanout {
                 Mapped::Changed | Mapped::Dropped => subject = mapped,
             }
         }
+        let (message, untraced) = match self.trace_request(import, message, &subject) {
+            Traced::Not => (None, None),
+            Traced::Stops => {
+                if let Some(reply) = expected {
+                    exporter.responses(0).forget(&reply);
+                }
+                return true;
+            }
+            Traced::Goes { owned, untraced } => (Some(owned), untraced),
+        };
+        let replaced = message;
+        let message = original;
+        let traced_message;
+        let mut own_share;
+        let (message, share): (&Message<'_>, Share<'_>) = match &replaced {
+            None => (message, share),
+            Some(owned) => {
+                traced_message = owned.message(message.subject, message.reply);
+                own_share = || owned.payload.clone();
+                (&traced_message, &mut own_share)
+            }
+        };
         let info = self.request_info(import, origin);
         let hop = Hop {
             export: import.export.clone(),
@@ -216,10 +255,37 @@ impl Fanout {
                 self.cross(stager, exporter, hop, origin, &message, share)
             }
         };
+        if untraced.is_some() {
+            self.tracer = untraced;
+        }
         if !any && let Some(reply) = expected {
             exporter.responses(0).forget(&reply);
         }
         any
+    }
+
+    /// What a trace of the message makes of a request to another account.
+    fn trace_request(
+        &mut self,
+        import: &ServiceImport,
+        message: &Message<'_>,
+        to: &[u8],
+    ) -> Traced {
+        let Some(tracer) = &mut self.tracer else { return Traced::Not };
+        tracer.requested(&import.exporter.name, message.subject, to);
+        let destination = if import.export.allow_trace {
+            // Servers behind this one would answer there; on this one nobody does.
+            let (own, random) = (self.random_number(), self.random_number());
+            reply_subject(own, random)
+        } else if tracer.only {
+            return Traced::Stops;
+        } else {
+            DISABLED.as_bytes().to_vec()
+        };
+        let untraced = if import.export.allow_trace { None } else { self.tracer.take() };
+        let (header, rest) = message.payload_crlf.split_at(message.header_len);
+        let header = headers::set(header, DESTINATION.as_bytes(), &destination);
+        Traced::Goes { owned: WithInfo::of(&header, rest), untraced }
     }
 
     /// An answer of a service to a request from another account.
@@ -318,6 +384,16 @@ impl Fanout {
     }
 }
 
+/// What becomes of a request to another account that may be traced.
+enum Traced {
+    /// It is not traced.
+    Not,
+    /// It is traced up to here, and not delivered.
+    Stops,
+    /// It goes on with another header; the trace that ends here is put aside.
+    Goes { owned: WithInfo, untraced: Option<Box<Tracer>> },
+}
+
 /// A message with a header of ours.
 struct WithInfo {
     payload: Bytes,
@@ -332,7 +408,12 @@ impl WithInfo {
         let json = crate::json::to_vec(info).unwrap_or_default();
         let (header, rest) = message.payload_crlf.split_at(message.header_len);
         let header = headers::replace(header, REQUEST_INFO, &json);
-        let payload = Bytes::from([header.as_slice(), rest].concat());
+        WithInfo::of(&header, rest)
+    }
+
+    /// A message with these headers; `rest` is what follows them, the line end included.
+    fn of(header: &[u8], rest: &[u8]) -> WithInfo {
+        let payload = Bytes::from([header, rest].concat());
         WithInfo {
             header_len: header.len(),
             header_digits: Decimal::new(header.len() as u64),

@@ -106,7 +106,8 @@ impl Client {
         let sid = tag.to_string();
         let subscription = Arc::new(Subscription::new(subject, queue, sid.as_bytes(), to));
         self.account.sublist.insert(subscription.clone())?;
-        let shadows = shadows(&self.account, &subscription);
+        let imports = self.account.stream_imports();
+        let shadows = shadows(&self.account, &subscription, &imports);
         let shadows = shadows.filter(|(exporter, shadow)| {
             // One account that is full must not take the others' messages away.
             exporter.sublist.insert(shadow.clone()).is_ok()

@@ -157,7 +157,7 @@ impl Publisher {
         self.stager.take_full_intakes();
         for (account, batch) in self.traffic.drain(..) {
             account.traffic.add(&batch);
-            self.server.stats.add_clients(&batch);
+            self.server.stats.client_traffic.add(&batch);
         }
     }
 

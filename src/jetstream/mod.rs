@@ -5,6 +5,7 @@
 //! once, and sends what the engine says: one sync a stream for everything that was queued.
 //! Others ask the worker by [`Handle::ask`], and read counters that it keeps.
 
+mod domain;
 mod driver;
 mod requester;
 mod settings;
@@ -127,5 +128,8 @@ pub fn start(server: &Arc<Server>) -> Result<Option<Arc<Handle>>, StartError> {
         return Ok(None);
     }
     let settings = settings::of(server, &options)?;
+    if let Some(domain) = &settings.domain {
+        domain::map(server, domain);
+    }
     worker::start(server, settings).map(Some)
 }

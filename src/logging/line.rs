@@ -4,6 +4,9 @@
 //! `logtime`, and the newline is not doubled when the message brings one. A [`LineFormat`]
 //! renders into a buffer the sink reuses; date and time down to the second are kept from one
 //! line to the next, since the conversion to local time is the dearest part of a line.
+//!
+//! With `log_format: json`, which the reference does not have, each line is an object instead:
+//! `{"time":"<RFC 3339>","level":"info","pid":<pid>,"msg":"<message>"}`.
 
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,6 +43,18 @@ impl Level {
         }
     }
 
+    /// The name in lines that are JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Level::Fatal => "fatal",
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Notice => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+
     /// The parameters of the terminal's colour sequence.
     fn color(self) -> &'static str {
         match self {
@@ -61,9 +76,11 @@ enum Zone {
 
 /// Renders lines for the stderr and file destinations.
 pub struct LineFormat {
+    pid: Option<u32>,
     pid_prefix: String,
     time: Option<Zone>,
     colors: bool,
+    json: bool,
     stamps: Stamps,
 }
 
@@ -72,15 +89,41 @@ impl LineFormat {
     pub fn new(pid: Option<u32>, time: bool, utc: bool, colors: bool) -> Self {
         let zone = if utc { Zone::Utc } else { Zone::Local };
         LineFormat {
+            pid,
             pid_prefix: pid.map(|pid| format!("[{pid}] ")).unwrap_or_default(),
             time: time.then_some(zone),
             colors,
+            json: false,
             stamps: Stamps::new(TimeZone::system()),
         }
     }
 
+    /// The same with lines that are JSON objects, if `json` is set.
+    #[must_use]
+    pub fn as_json(self, json: bool) -> Self {
+        LineFormat { json, ..self }
+    }
+
+    fn json_line(&self, out: &mut Vec<u8>, level: Level, now: SystemTime, message: &[u8]) {
+        let message = message.strip_suffix(b"\n").unwrap_or(message);
+        let message = serde_json::Value::from(String::from_utf8_lossy(message));
+        out.push(b'{');
+        if let Some(zone) = self.time {
+            let time = self.stamps.rfc3339(now, zone);
+            out.extend_from_slice(format!("\"time\":\"{time}\",").as_bytes());
+        }
+        out.extend_from_slice(format!("\"level\":\"{}\",", level.name()).as_bytes());
+        if let Some(pid) = self.pid {
+            out.extend_from_slice(format!("\"pid\":{pid},").as_bytes());
+        }
+        out.extend_from_slice(format!("\"msg\":{message}}}\n").as_bytes());
+    }
+
     /// Appends a whole line, newline included.
     pub fn line(&mut self, out: &mut Vec<u8>, level: Level, now: SystemTime, message: &[u8]) {
+        if self.json {
+            return self.json_line(out, level, now, message);
+        }
         out.extend_from_slice(self.pid_prefix.as_bytes());
         if let Some(zone) = self.time {
             self.stamps.append(out, now, zone);
@@ -109,6 +152,9 @@ impl LineFormat {
         now: SystemTime,
         message: &str,
     ) {
+        if self.json {
+            return self.json_line(out, level, now, message.as_bytes());
+        }
         out.extend_from_slice(self.pid_prefix.as_bytes());
         if self.time.is_some() {
             self.stamps.append(out, now, Zone::Local);
@@ -176,6 +222,18 @@ impl Stamps {
         debug_assert!(rendered.is_ok(), "a vector accepts every write");
     }
 
+    /// The same as RFC 3339 has it, with microseconds.
+    fn rfc3339(&self, now: SystemTime, zone: Zone) -> String {
+        let at = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let zone = match zone {
+            Zone::Local => self.local.clone(),
+            Zone::Utc => TimeZone::UTC,
+        };
+        let utc = zone.to_offset(at).is_zero();
+        let format = if utc { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%S.%6f%:z" };
+        at.to_zoned(zone).strftime(format).to_string()
+    }
+
     /// Date and time of day; a clock outside the calendar's range shows the epoch.
     fn civil(&self, now: SystemTime, zone: Zone) -> jiff::civil::DateTime {
         let at = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -233,6 +291,25 @@ mod tests {
         for (level, expected) in table {
             assert_eq!(render(&mut format, level, UNIX_EPOCH, "foo"), expected);
         }
+    }
+
+    #[test]
+    fn json_lines_are_objects_with_the_same_parts() {
+        let mut format = LineFormat::new(Some(42), true, true, true).as_json(true);
+        let line = render(&mut format, Level::Error, leap_day(), "a \"b\"\\\u{1b}\n");
+        assert_eq!(
+            line,
+            "{\"time\":\"2024-02-29T23:59:58.000123Z\",\"level\":\"error\",\"pid\":42,\
+             \"msg\":\"a \\\"b\\\"\\\\\\u001b\"}\n"
+        );
+        let mut bare = LineFormat::new(None, false, false, false).as_json(true);
+        assert_eq!(
+            render(&mut bare, Level::Notice, leap_day(), "x"),
+            "{\"level\":\"info\",\"msg\":\"x\"}\n"
+        );
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a valid rule");
+        let stamps = Stamps::new(zone);
+        assert_eq!(stamps.rfc3339(leap_day(), Zone::Local), "2024-03-01T00:59:58.000123+01:00");
     }
 
     #[test]

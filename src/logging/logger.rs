@@ -35,6 +35,8 @@ pub struct LogOptions {
     pub logtime: bool,
     /// Stamp in UTC instead of local time.
     pub logtime_utc: bool,
+    /// Lines are JSON objects; syslogs have a format of their own.
+    pub json: bool,
     /// Log debug lines.
     pub debug: bool,
     /// Log protocol traces.
@@ -87,6 +89,12 @@ struct Destination {
     sink: Option<Sink>,
     options: LogOptions,
     line: Vec<u8>,
+}
+
+/// A destination that has been opened and not been installed yet.
+pub struct OpenedLog {
+    sink: Option<Sink>,
+    options: LogOptions,
 }
 
 /// The server's log.
@@ -144,10 +152,23 @@ impl Logger {
     /// When the destination cannot be opened; the present one then stays. The reference ends the
     /// process in this case, which is what the caller has to do at start.
     pub fn configure(&self, options: &LogOptions) -> Result<(), LogError> {
-        let sink = open_sink(options)?;
-        self.set_levels(options.debug, options.trace, options.trace_verbose);
-        self.install(sink, options);
+        self.install_opened(self.open(options)?);
         Ok(())
+    }
+
+    /// Opens the destination the options ask for, and leaves the present one in force.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(&self, options: &LogOptions) -> Result<OpenedLog, LogError> {
+        Ok(OpenedLog { sink: open_sink(options)?, options: options.clone() })
+    }
+
+    /// Replaces destination and switches by those of [`Logger::open`].
+    pub fn install_opened(&self, opened: OpenedLog) {
+        let OpenedLog { sink, options } = opened;
+        self.set_levels(options.debug, options.trace, options.trace_verbose);
+        self.install(sink, &options);
     }
 
     /// Replaces the destination; a file that is already too large is rotated by its first line.
@@ -265,7 +286,7 @@ impl Logger {
     /// Logs a statement unless the same one was logged lately ("spec 02, 10.7").
     pub fn limited(&self, level: Level, now: Instant, message: fmt::Arguments<'_>) {
         let statement = message.to_string();
-        if self.limiter.allow(&statement, now) {
+        if self.allow(&statement, now) {
             self.at_level(level, format_args!("{statement}"));
         }
     }
@@ -279,7 +300,7 @@ impl Logger {
         key: &str,
         message: fmt::Arguments<'_>,
     ) {
-        if self.limiter.allow(key, now) {
+        if self.allow(key, now) {
             self.at_level(level, message);
         }
     }
@@ -293,14 +314,14 @@ impl Logger {
         message: fmt::Arguments<'_>,
     ) {
         let key = label.limited_key(&message.to_string());
-        if self.limiter.allow(&key, now) {
+        if self.allow(&key, now) {
             self.at_level(level, format_args!("{}", label.limited_line(&key)));
         }
     }
 
-    /// Forgets old limited statements; to be called every [`super::rate_limit::TICK`].
-    pub fn tick(&self, now: Instant) {
-        self.limiter.tick(now);
+    fn allow(&self, key: &str, now: Instant) -> bool {
+        self.limiter.tick_if_due(now);
+        self.limiter.allow(key, now)
     }
 
     /// Logs at a level chosen at run time, honouring the switches. A fatal level logs the line
@@ -356,7 +377,10 @@ fn open_sink(options: &LogOptions) -> Result<Option<Sink>, LogError> {
         return Ok(None);
     }
     let pid = Some(std::process::id());
-    let format = |colors| LineFormat::new(pid, options.logtime, options.logtime_utc, colors);
+    let format = |colors| {
+        let format = LineFormat::new(pid, options.logtime, options.logtime_utc, colors);
+        format.as_json(options.json)
+    };
     if let Some(path) = &options.log_file {
         let limit = u64::try_from(options.log_size_limit).unwrap_or(0);
         let max_files = u64::try_from(options.log_max_num).unwrap_or(0);

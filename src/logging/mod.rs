@@ -23,5 +23,5 @@ pub mod trace;
 
 pub use label::{ConnectIdentity, ConnectionKind, ConnectionLabel};
 pub use line::Level;
-pub use logger::{AfterFatal, LogError, LogOptions, Logger};
+pub use logger::{AfterFatal, LogError, LogOptions, Logger, OpenedLog};
 pub use rate_limit::StatementLimiter;

@@ -2,8 +2,9 @@
 //!
 //! The first statement with a given key is logged; the same key again is not, until a tick finds
 //! the entry old enough and forgets it. The key is the rendered text or, where a caller chooses
-//! so, the text with its variable parts left out. The driver calls [`StatementLimiter::tick`]
-//! once per [`TICK`].
+//! so, the text with its variable parts left out. Whoever logs calls
+//! [`StatementLimiter::tick_if_due`] first, which ticks at most once per [`TICK`]: nothing has to
+//! run while nothing is logged.
 //!
 //! Unlike the reference's, the table is bounded: statements can carry text a peer controls, so a
 //! peer could otherwise grow it at will within one second.
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How often the driver is to call [`StatementLimiter::tick`], and the age at which an entry goes.
+/// The least time between two ticks, and the age at which an entry goes.
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// Most keys remembered at once; further new statements are held back until the next tick. This
@@ -24,6 +25,8 @@ const MAX_STATEMENTS: usize = 16 * 1024;
 pub struct StatementLimiter {
     hasher: ahash::RandomState,
     seen: Mutex<std::collections::HashMap<u64, Instant, ahash::RandomState>>,
+    /// When the last tick was; nothing before the first statement.
+    ticked: Mutex<Option<Instant>>,
 }
 
 impl StatementLimiter {
@@ -41,6 +44,16 @@ impl StatementLimiter {
         }
         seen.insert(hash, now);
         true
+    }
+
+    /// Ticks if the last tick is [`TICK`] ago.
+    pub fn tick_if_due(&self, now: Instant) {
+        let mut ticked = self.ticked.lock();
+        if ticked.is_none_or(|last| now.saturating_duration_since(last) >= TICK) {
+            *ticked = Some(now);
+            drop(ticked);
+            self.tick(now);
+        }
     }
 
     /// Forgets the statements logged at least [`TICK`] ago.
@@ -80,6 +93,20 @@ mod tests {
         assert!(!limiter.allow("x", start + TICK / 2));
         limiter.tick(start + TICK);
         assert!(limiter.allow("x", start + TICK));
+    }
+
+    #[test]
+    fn a_tick_is_due_once_in_its_time() {
+        let limiter = StatementLimiter::new();
+        let start = Instant::now();
+        limiter.tick_if_due(start);
+        assert!(limiter.allow("x", start + TICK / 4));
+        limiter.tick_if_due(start + TICK);
+        assert!(!limiter.allow("x", start + TICK), "not old enough at that tick");
+        limiter.tick_if_due(start + TICK * 3 / 2);
+        assert!(!limiter.allow("x", start + TICK * 3 / 2), "no tick was due");
+        limiter.tick_if_due(start + TICK * 2);
+        assert!(limiter.allow("x", start + TICK * 2));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::format::Time;
 use crate::account::Account;
 use crate::server::Server;
 use serde::Serialize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
@@ -39,6 +40,11 @@ pub struct AccountStat {
 }
 
 impl AccountStat {
+    /// The account's name.
+    pub fn account(&self) -> &str {
+        &self.acc
+    }
+
     /// The statistics of that account now.
     pub fn of(account: &Account) -> AccountStat {
         let load = |n: &AtomicI64| n.load(Ordering::Relaxed);
@@ -70,16 +76,24 @@ pub struct Accstatz {
     account_statz: Vec<AccountStat>,
 }
 
+impl Accstatz {
+    /// The statistics of these accounts; those without connections are in it if `unused` is set.
+    pub fn of(server: &Server, accounts: Vec<Arc<Account>>, unused: bool) -> Accstatz {
+        let used = accounts.iter().filter(|a| unused || a.client_count() > 0);
+        Accstatz {
+            server_id: server.info().server_id.clone(),
+            now: Time::utc(SystemTime::now()),
+            account_statz: used.map(|a| AccountStat::of(a)).collect(),
+        }
+    }
+
+    /// Whether no account is in it.
+    pub fn is_empty(&self) -> bool {
+        self.account_statz.is_empty()
+    }
+}
+
 /// Takes the snapshot; accounts without connections are in it if `unused` is set.
 pub fn accstatz(server: &Server, unused: bool) -> Accstatz {
-    Accstatz {
-        server_id: server.info().server_id.clone(),
-        now: Time::utc(SystemTime::now()),
-        account_statz: server
-            .accounts()
-            .iter()
-            .filter(|a| unused || a.client_count() > 0)
-            .map(|a| AccountStat::of(a))
-            .collect(),
-    }
+    Accstatz::of(server, server.accounts(), unused)
 }

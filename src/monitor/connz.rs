@@ -33,6 +33,8 @@ pub enum State {
     Closed,
     /// Both.
     All,
+    /// None, which a request by message can ask for.
+    None,
 }
 
 /// The order of the connections.
@@ -217,6 +219,14 @@ pub struct ConnInfo {
     jwt: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     name_tag: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyInfo>,
+}
+
+/// The proxy that vouched for a connection.
+#[derive(Clone, Debug, Serialize)]
+struct ProxyInfo {
+    key: String,
 }
 
 /// A certificate that the client presented.
@@ -415,7 +425,7 @@ fn choose(
             // No client of this server speaks MQTT yet.
             && options.mqtt_client.is_empty()
     };
-    if options.state != State::Closed {
+    if matches!(options.state, State::Open | State::All) {
         if options.cid > 0 {
             // An open connection is shown whatever it would be filtered by.
             chosen.extend(server.client(options.cid).map(Connection::Open));
@@ -442,7 +452,7 @@ fn choose(
             }
         }
     }
-    if options.state != State::Open {
+    if matches!(options.state, State::Closed | State::All) {
         // Connections of the global account are kept without the name of an account.
         let account_name = |c: &ClosedClient| match c.details.account.as_str() {
             GLOBAL_ACCOUNT => String::new(),
@@ -514,6 +524,7 @@ fn describe(server: &Server, options: &ConnzOptions, c: &Connection, now: System
         // Closed connections are kept with it.
         jwt: if options.auth || !is_open { details.jwt } else { String::new() },
         name_tag: String::new(),
+        proxy: shared.proxy_key().map(|key| ProxyInfo { key: key.to_owned() }),
     };
     if options.auth {
         info.authorized_user = details.user;

@@ -87,23 +87,43 @@ struct MemoryStatistics {
     debug_gc: bool,
 }
 
-/// The document at `/debug/vars`, in its own layout: one line per variable.
-pub fn vars() -> Vec<u8> {
+fn arguments() -> Vec<String> {
     let mut arguments: Vec<String> =
         std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    redact_arguments(&mut arguments);
+    arguments
+}
+
+fn memory() -> MemoryStatistics {
     let resident = ProcessStat::read().map_or(0, |stat| stat.resident_bytes);
-    let memory = MemoryStatistics {
+    MemoryStatistics {
         alloc: resident,
         sys: resident,
         heap_alloc: resident,
         heap_sys: resident,
         heap_inuse: resident,
         ..MemoryStatistics::default()
-    };
+    }
+}
+
+/// The variables as the system account's service shows them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Expvarz {
+    memstats: MemoryStatistics,
+    cmdline: Vec<String>,
+}
+
+/// Takes the snapshot.
+pub fn expvarz() -> Expvarz {
+    Expvarz { memstats: memory(), cmdline: arguments() }
+}
+
+/// The document at `/debug/vars`, in its own layout: one line per variable.
+pub fn vars() -> Vec<u8> {
+    let (arguments, memory) = (arguments(), memory());
     // Plain structures in memory always serialise.
     let value = |json: serde_json::Result<Vec<u8>>| json.unwrap_or_default();
     let mut out = b"{\n\"cmdline\": ".to_vec();
-    redact_arguments(&mut arguments);
     out.extend(value(json::to_vec(&arguments)));
     out.extend_from_slice(b",\n\"memstats\": ");
     out.extend(value(json::to_vec(&memory)));

@@ -2,14 +2,13 @@
 
 use super::connz::{ConnzOptions, connz};
 use super::healthz::{HealthzOptions, healthz};
-use super::jsz::{JszOptions, jsz};
+use super::jsz::{Asked, JszOptions, jsz};
 use super::request::{Query, Request, Resolution, normalize_base_path};
 use super::response::{Response, Status};
 use super::subsz::{SubszOptions, subsz};
-use super::{Counted, accountz, accstatz, debug, links, parameters, root, varz};
+use super::{Counted, accountz, accstatz, debug, links, metrics, parameters, queues, root, varz};
 use crate::json;
 use crate::server::Server;
-use jetstream::server::Wanted;
 use parser::quote::quoted;
 use serde::Serialize;
 
@@ -84,11 +83,13 @@ fn document(
             health(server, query)
         }
         "/ipqueuesz" => {
-            parameters::bool(query, "all")?;
-            // The queues listed here are those of subsystems this server does not have yet.
-            Ok(Response::json(Status::Ok, b"{}".to_vec()))
+            let all = parameters::bool(query, "all")?;
+            let queues = queues::queues(server, all, query.get("queues"), false);
+            let body = json::to_vec_indented(&queues, "   ").unwrap_or_default();
+            Ok(Response::json(Status::Ok, body))
         }
         "/raftz" => Ok(Response::error(Status::NotFound, "No Raft nodes registered")),
+        "/metrics" => Ok(Response::metrics(metrics::metrics(server, query)?)),
         "/stacksz" => Ok(Response::json(Status::Ok, debug::stacks())),
         "/debug/vars" => Ok(Response::variables(debug::vars())),
         // The root serves whatever is below it and not found.
@@ -101,9 +102,6 @@ fn indented(document: &impl Serialize) -> Response {
     Response::json(Status::Ok, json::to_vec_indented(document, "  ").unwrap_or_default())
 }
 
-/// Accounts on a page of `/jsz`.
-const DEFAULT_JSZ_ACCOUNTS: usize = 1024;
-
 fn jsz_options(query: &Query) -> Result<JszOptions, String> {
     let accounts = parameters::bool(query, "accounts")?;
     let streams = parameters::bool(query, "streams")?;
@@ -112,26 +110,14 @@ fn jsz_options(query: &Query) -> Result<JszOptions, String> {
     let config = parameters::bool(query, "config")?;
     let offset = parameters::int(query, "offset")?;
     let limit = parameters::int(query, "limit")?;
-    let account = Some(query.get("acc").to_owned()).filter(|name| !name.is_empty());
-    let streams = streams || consumers;
-    let wanted = Wanted {
-        accounts: accounts || (streams && account.is_none()),
-        account,
-        streams,
-        consumers,
-        direct_consumers,
-        config,
-        offset: usize::try_from(offset).ok().filter(|_| limit >= 0).unwrap_or(0),
-        limit: match limit {
-            0 => Some(DEFAULT_JSZ_ACCOUNTS),
-            limit => usize::try_from(limit).ok(),
-        },
-    };
+    let account = query.get("acc").to_owned();
     let leader_only = parameters::bool(query, "leader-only")?;
     for name in ["raft", "stream-leader-only"] {
         parameters::bool(query, name)?;
     }
-    Ok(JszOptions { leader_only, wanted })
+    let asked =
+        Asked { account, accounts, streams, consumers, direct_consumers, config, offset, limit };
+    Ok(JszOptions { leader_only, wanted: asked.into() })
 }
 
 fn health(server: &Server, query: &Query) -> Result<Response, String> {

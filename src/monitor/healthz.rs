@@ -53,6 +53,9 @@ pub struct HealthError {
 pub struct Healthz {
     /// `ok`, `error` or `unavailable`.
     pub status: &'static str,
+    /// The code of the answer, which HTTP has elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
     /// The first error.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
@@ -61,19 +64,31 @@ pub struct Healthz {
     pub errors: Vec<HealthError>,
 }
 
+impl Healthz {
+    /// The same with the code of the answer.
+    #[must_use]
+    pub fn with_code(self, status: Status) -> Healthz {
+        Healthz { status_code: Some(status.code()), ..self }
+    }
+}
+
 /// Checks the server's health.
 pub fn healthz(server: &Server, options: &HealthzOptions) -> (Status, Healthz) {
     match check(server, options) {
-        Ok(()) => (Status::Ok, Healthz { status: "ok", error: String::new(), errors: Vec::new() }),
+        Ok(()) => (
+            Status::Ok,
+            Healthz { status: "ok", status_code: None, error: String::new(), errors: Vec::new() },
+        ),
         Err(Failure { code, status, kind, error }) => {
             let document = if options.details {
                 Healthz {
                     status: "error",
+                    status_code: None,
                     error: String::new(),
                     errors: vec![HealthError { kind, error }],
                 }
             } else {
-                Healthz { status, error, errors: Vec::new() }
+                Healthz { status, status_code: None, error, errors: Vec::new() }
             };
             (code, document)
         }

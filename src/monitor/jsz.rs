@@ -16,6 +16,51 @@ pub struct JszOptions {
     pub wanted: Wanted,
 }
 
+/// Accounts on a page.
+const DEFAULT_ACCOUNTS: usize = 1024;
+
+/// What of accounts is asked for, as it is given in a request.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// One account alone, or empty.
+    pub account: String,
+    /// All accounts.
+    pub accounts: bool,
+    /// Their streams.
+    pub streams: bool,
+    /// The consumers of those.
+    pub consumers: bool,
+    /// The consumers of mirrors and sources, too.
+    pub direct_consumers: bool,
+    /// Configurations.
+    pub config: bool,
+    /// Where the page starts.
+    pub offset: i64,
+    /// How many accounts fit: 0 for the default, less for all of them.
+    pub limit: i64,
+}
+
+impl From<Asked> for Wanted {
+    fn from(asked: Asked) -> Wanted {
+        let streams = asked.streams || asked.consumers;
+        let account = Some(asked.account).filter(|name| !name.is_empty());
+        let offset = usize::try_from(asked.offset).ok().filter(|_| asked.limit >= 0);
+        Wanted {
+            accounts: asked.accounts || (streams && account.is_none()),
+            account,
+            streams,
+            consumers: asked.consumers,
+            direct_consumers: asked.direct_consumers,
+            config: asked.config,
+            offset: offset.unwrap_or(0),
+            limit: match asked.limit {
+                0 => Some(DEFAULT_ACCOUNTS),
+                limit => usize::try_from(limit).ok(),
+            },
+        }
+    }
+}
+
 /// The document at `/jsz`.
 #[derive(Debug, Serialize)]
 pub struct Jsz {

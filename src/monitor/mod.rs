@@ -11,7 +11,8 @@
 //!
 //! Documents, each a plain structure with the fields of the reference in its order, built from a
 //! snapshot of the server: [`varz`], [`connz`], [`subsz`], [`accountz`], [`accstatz`], [`healthz`],
-//! [`jsz`], [`links`] (routes, gateways, leafnodes), [`debug`] and the page in [`root`]. What they
+//! [`jsz`], [`links`] (routes, gateways, leafnodes), [`queues`], [`debug`] and the page in [`root`];
+//! and [`metrics`], which the reference does not have. What they
 //! say of subsystems that are switched off is what the reference says then.
 //!
 //! Invariant: nothing here holds a lock of the server for longer than a few microseconds at a time,
@@ -25,11 +26,14 @@ pub mod debug;
 pub mod endpoints;
 pub mod format;
 pub mod healthz;
+pub mod histogram;
 pub mod http;
 pub mod jetstream;
 pub mod jsz;
 pub mod links;
+pub mod metrics;
 pub mod parameters;
+pub mod queues;
 pub mod request;
 pub mod response;
 pub mod root;

@@ -36,6 +36,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// The code.
+    pub fn code(self) -> u16 {
+        match self {
+            Status::Ok => 200,
+            Status::TemporaryRedirect => 307,
+            Status::BadRequest => 400,
+            Status::NotFound => 404,
+            Status::InternalServerError => 500,
+            Status::ServiceUnavailable => 503,
+        }
+    }
+
     /// Code and phrase.
     pub fn text(self) -> &'static str {
         match self {
@@ -73,6 +85,13 @@ impl Response {
     /// The process's variables, which other pages may not read.
     pub fn variables(body: Vec<u8>) -> Self {
         let headers = vec![("Content-Type", "application/json; charset=utf-8".to_owned())];
+        Response { status: Status::Ok, headers, sniffed_type: None, body }
+    }
+
+    /// Figures in OpenMetrics text.
+    pub fn metrics(body: Vec<u8>) -> Self {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        let headers = vec![("Content-Type", kind.to_owned())];
         Response { status: Status::Ok, headers, sniffed_type: None, body }
     }
 

@@ -379,5 +379,5 @@ impl Service for MonitorService {
         }
     }
 
-    fn pass_ended(&mut self) {}
+    fn pass_ended(&mut self, _took: Duration) {}
 }

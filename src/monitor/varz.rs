@@ -130,7 +130,8 @@ impl ByKind {
         }
     }
 
-    fn sum(self) -> u64 {
+    /// Of all kinds.
+    pub fn sum(self) -> u64 {
         [self.routes, self.gateways, self.leafs]
             .iter()
             .fold(self.clients, |a, b| a.saturating_add(*b))
@@ -498,7 +499,7 @@ fn write_timeout(policy: WriteTimeout) -> &'static str {
 }
 
 /// The known feature flags as they are in force; unknown ones are not shown.
-fn feature_flags(o: &Options) -> BTreeMap<&'static str, bool> {
+pub fn feature_flags(o: &Options) -> BTreeMap<&'static str, bool> {
     let in_force = |(name, default): &(&'static str, bool)| {
         (*name, o.feature_flags.get(*name).copied().unwrap_or(*default))
     };
@@ -511,6 +512,15 @@ fn traffic(t: &Traffic) -> [i64; 4] {
     [load(&t.in_messages), load(&t.in_bytes), load(&t.out_messages), load(&t.out_bytes)]
 }
 
+/// Messages and bytes received and delivered: of everything, and of clients alone.
+pub fn totals(server: &Server) -> ([i64; 4], [i64; 4]) {
+    let stats = &server.stats;
+    let clients = traffic(&stats.client_traffic);
+    let links = traffic(&stats.link_traffic);
+    let all = [0, 1, 2, 3].map(|n: usize| clients[n].saturating_add(links[n]));
+    (all, clients)
+}
+
 /// Takes the snapshot.
 pub fn varz(server: &Server) -> Varz {
     let (info, o) = (server.info(), server.options());
@@ -518,12 +528,7 @@ pub fn varz(server: &Server) -> Varz {
     let stats = &server.stats;
     let slow = ByKind::of(&stats.slow_consumers);
     let stale = ByKind::of(&stats.stale_connections);
-    let clients = traffic(&stats.client_traffic);
-    let all = {
-        let links = traffic(&stats.link_traffic);
-        let internal = traffic(&stats.internal_traffic);
-        [0, 1, 2, 3].map(|n: usize| clients[n].saturating_add(links[n]).saturating_add(internal[n]))
-    };
+    let (all, clients) = totals(server);
     let now = SystemTime::now();
     let subscriptions =
         server.accounts().iter().fold(0_u64, |n, a| n.saturating_add(a.sublist.count()));

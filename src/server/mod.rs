@@ -2,11 +2,15 @@
 //!
 //! Locks here are taken one at a time, never under another, and never per message.
 
+mod launch;
 mod listen;
+mod replace;
 mod settings;
 mod stats;
 
+pub use launch::Launch;
 pub use listen::{ListenError, host_port, listen};
+pub use replace::{Reloaded, Replacement};
 pub use settings::Settings;
 pub use stats::{KindCounters, Stats};
 
@@ -19,13 +23,19 @@ use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
-use crate::internal::Inbox;
+use crate::internal::{Inbox, Mail};
 use crate::jetstream::Handle;
 use crate::logging::Logger;
 use crate::monitor::Monitor;
+use crate::monitor::histogram::{Histogram, Snapshot};
+use crate::monitor::metrics::FIRST_NANOS;
 use crate::monitor::service::{self as monitoring, MonitorError};
+use crate::operator::Operators;
+use crate::operator::desk::{self, Applier, Order};
+use crate::operator::resolver::Resolver;
 use crate::process::banner;
 use crate::subscription::Subscription;
+use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
 use crate::worker::{Message, Worker};
 use ahash::RandomState;
@@ -126,6 +136,13 @@ pub struct Server {
     /// The same, for measuring.
     pub started: Instant,
     options: RwLock<Arc<Options>>,
+    /// When they were loaded.
+    configured: RwLock<SystemTime>,
+    /// Held while they are being replaced.
+    reloading: Mutex<()>,
+    launch: OnceLock<Launch>,
+    /// Events and services of the system account, once they have started.
+    system: OnceLock<Arc<System>>,
     settings: RwLock<Arc<Settings>>,
     info: RwLock<Arc<Info>>,
     accounts: Accounts,
@@ -140,6 +157,8 @@ pub struct Server {
     next_cid: AtomicU64,
     random: AtomicU64,
     senders: OnceLock<Vec<Sender<Message>>>,
+    /// How long passes of each reactor took, in nanoseconds.
+    passes: Vec<Histogram>,
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -147,6 +166,12 @@ pub struct Server {
     jetstream: OnceLock<Arc<Handle>>,
     /// Inboxes of the server's own parts, closed at shutdown.
     inboxes: Mutex<Vec<Arc<Inbox>>>,
+    /// Where claims of accounts come from, until the desk takes it over.
+    resolver: Mutex<Option<Resolver>>,
+    /// The system account's claims are still to be fetched.
+    bootstraps: bool,
+    /// Orders for the desk, in operator mode.
+    desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
     ticks_from: OnceLock<Instant>,
     /// Actual address of the client listener.
@@ -185,10 +210,28 @@ impl Server {
         let authenticator = {
             let account = |name: Option<&str>| {
                 let found = name.and_then(|name| accounts.get(name));
-                found.unwrap_or_else(|| accounts.global()).clone()
+                found.unwrap_or_else(|| accounts.global().clone())
             };
             Authenticator::new(&options, account, accounts.internal_user())
         };
+        let mut resolver = None;
+        let mut bootstraps = false;
+        if let Some(operators) = authenticator.operators() {
+            let now = jiff::Timestamp::now().as_second();
+            resolver = Resolver::open(&options, now).map_err(StartError::Accounts)?;
+            if let Some(resolver) = &mut resolver {
+                let applier = Applier {
+                    accounts: &accounts,
+                    operators,
+                    log: &log,
+                    cluster: &options.cluster.name,
+                    now,
+                };
+                let single = options.operators.len() == 1;
+                bootstraps = desk::prepare_system_account(&applier, resolver, single)
+                    .map_err(StartError::Accounts)?;
+            }
+        }
         let name =
             if options.server_name.is_empty() { identity.id() } else { &options.server_name };
         let info = Info {
@@ -222,6 +265,10 @@ impl Server {
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
+            configured: RwLock::new(SystemTime::now()),
+            reloading: Mutex::new(()),
+            launch: OnceLock::new(),
+            system: OnceLock::new(),
             settings: RwLock::new(Arc::new(settings)),
             info: RwLock::new(Arc::new(info)),
             accounts,
@@ -233,10 +280,14 @@ impl Server {
             next_cid: AtomicU64::new(0),
             random: AtomicU64::new(random),
             senders: OnceLock::new(),
+            passes: (0..reactors).map(|_| Histogram::new(FIRST_NANOS)).collect(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
             jetstream: OnceLock::new(),
             inboxes: Mutex::new(Vec::new()),
+            resolver: Mutex::new(resolver),
+            bootstraps,
+            desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
             shutting_down: AtomicBool::new(false),
@@ -258,6 +309,9 @@ impl Server {
         if let Some((port, thread)) = monitoring::start(self).map_err(StartError::Monitor)? {
             self.threads.lock().push(thread);
             let _ = self.monitor.port.set(port);
+        }
+        if let Some(system) = System::start(self)? {
+            let _ = self.system.set(system);
         }
         let started = self.start_jetstream().and_then(|()| self.start_clients());
         if started.is_err() {
@@ -316,6 +370,7 @@ impl Server {
         }
         self.hash_pool.start()?;
         self.start_expiry()?;
+        self.start_desk()?;
         let slots = Arc::new(Slots::default());
         let _ = self.ticks_from.set(Instant::now());
         let mut reactors = Vec::new();
@@ -350,11 +405,25 @@ impl Server {
         Ok(())
     }
 
+    /// Starts the thread that deals with the claims of accounts, in operator mode.
+    fn start_desk(self: &Arc<Server>) -> io::Result<()> {
+        let Some(resolver) = self.resolver.lock().take() else { return Ok(()) };
+        let operators = self.authenticator().operators().cloned();
+        let operators = operators.unwrap_or_else(Operators::default);
+        let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
+        Ok(())
+    }
+
+    /// Orders for the desk, in operator mode.
+    pub fn desk(&self) -> Option<&Arc<Mail<Order>>> {
+        self.desk.get()
+    }
+
     /// Starts the thread that forgets answers of services which do not come.
     fn start_expiry(self: &Arc<Server>) -> io::Result<()> {
         let server = self.clone();
         let expiry = std::thread::Builder::new().name("responses".to_owned());
-        let thread = expiry.spawn(move || server.accounts.expiry().run(&server.accounts()))?;
+        let thread = expiry.spawn(move || server.accounts.expiry().run(|| server.accounts()))?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -463,12 +532,27 @@ impl Server {
 
     /// All accounts.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.accounts.all().cloned().collect()
+        self.accounts.all()
     }
 
     /// The account with that name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
-        self.accounts.get(name).cloned()
+        self.accounts.get(name)
+    }
+
+    /// The accounts, for changing them.
+    pub fn account_registry(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Tells the connections of an account that it has changed.
+    pub fn tell_account_changed(&self, account: &Account) {
+        for cid in account.client_ids() {
+            let Some(client) = self.client(cid) else { continue };
+            if let Some(reactor) = self.reactor(client.reactor) {
+                reactor.send(Message::AccountChanged(client.token()));
+            }
+        }
     }
 
     /// Whether that is the system account.
@@ -488,7 +572,23 @@ impl Server {
 
     /// When the options in force were loaded.
     pub fn configured(&self) -> SystemTime {
-        self.start
+        *self.configured.read()
+    }
+
+    /// Events and services of the system account, if there is one.
+    pub fn system(&self) -> Option<&Arc<System>> {
+        self.system.get()
+    }
+
+    /// How the process was started, if that is known.
+    pub fn launch(&self) -> Option<&Launch> {
+        self.launch.get()
+    }
+
+    /// Says how the process was started.
+    pub fn set_launch(&self, launch: Launch) {
+        // A process is started once.
+        let _ = self.launch.set(launch);
     }
 
     /// Whether clients can connect.
@@ -512,6 +612,16 @@ impl Server {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
         ((u128::from(z) * u128::from(n)) >> 64) as u64
+    }
+
+    /// Random letters and digits, not fit for secrets.
+    pub fn random_text(&self, length: usize) -> String {
+        let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let digit = || {
+            let at = usize::try_from(self.random_below(digits.len() as u64)).unwrap_or(0);
+            digits.get(at).copied().map_or('0', char::from)
+        };
+        std::iter::repeat_with(digit).take(length).collect()
     }
 
     /// A challenge for a connection to sign. Without randomness from the system it is empty, which
@@ -561,6 +671,20 @@ impl Server {
     /// For sending to a reactor.
     pub fn reactor(&self, index: usize) -> Option<&Sender<Message>> {
         self.senders.get()?.get(index)
+    }
+
+    /// A pass of that reactor over what it had to do is over.
+    pub fn note_pass(&self, index: usize, nanos: u64) {
+        if let Some(passes) = self.passes.get(index) {
+            passes.note(nanos);
+        }
+    }
+
+    /// How long passes of the reactors took, in nanoseconds.
+    pub fn pass_durations(&self) -> Snapshot {
+        let mut all = Histogram::new(FIRST_NANOS).snapshot();
+        self.passes.iter().for_each(|passes| all.add(&passes.snapshot()));
+        all
     }
 
     /// Reactors of this server.
@@ -660,6 +784,10 @@ impl Server {
         }
         self.stopped_signal.notify_all();
         self.log.noticef(format_args!("Initiating Shutdown..."));
+        // Connections are closed after that, so that those who listen hear of it.
+        if let Some(system) = self.system() {
+            system.shut_down();
+        }
         self.close_monitoring();
         self.hash_pool.stop();
         self.accounts.expiry().end();
@@ -696,6 +824,9 @@ impl Server {
         }
         self.log.noticef(format_args!("Entering lame duck mode, stop accepting new clients"));
         let options = self.options();
+        if let Some(system) = self.system() {
+            system.lame_duck();
+        }
         for sender in self.senders.get().into_iter().flatten() {
             sender.send(Message::LameDuck);
         }

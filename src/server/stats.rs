@@ -1,6 +1,6 @@
 //! The server's counters.
 
-use crate::account::{Traffic, TrafficBatch};
+use crate::account::Traffic;
 use crate::delivery::Kind;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -36,8 +36,6 @@ impl KindCounters {
 pub struct Stats {
     /// Messages and bytes of clients.
     pub client_traffic: Traffic,
-    /// Messages and bytes delivered to parts of this server.
-    pub internal_traffic: Traffic,
     /// Messages and bytes of routes, gateways and leafnodes.
     pub link_traffic: Traffic,
     /// Client connections accepted.
@@ -50,14 +48,4 @@ pub struct Stats {
     pub stalled: AtomicI64,
     /// Logins that failed because the issuing account is not one of the pinned ones.
     pub pinned_account_fails: AtomicU64,
-}
-
-impl Stats {
-    /// Adds what clients brought, and what was delivered to clients and parts of this server.
-    pub fn add_clients(&self, batch: &TrafficBatch) {
-        let mut clients = *batch;
-        let internal = clients.take_internal();
-        self.client_traffic.add(&clients);
-        self.internal_traffic.add(&internal);
-    }
 }

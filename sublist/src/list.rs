@@ -36,6 +36,17 @@ pub struct Sublist<S> {
     empty: Arc<Matches<S>>,
 }
 
+/// The hash of a subject in one sublist; means nothing in another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubjectHash(u64);
+
+impl SubjectHash {
+    /// As a number whose bits are evenly distributed, and unknown to peers.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 struct Index<S> {
     literals: Literals<S>,
     trie: Trie<S>,
@@ -172,7 +183,19 @@ impl<S: Subscriber> Sublist<S> {
     /// The subscriptions that match a published subject, through the result cache. Every token
     /// of the subject stands for itself; a subject with an empty token matches nothing.
     pub fn match_subject(&self, subject: &[u8]) -> Arc<Matches<S>> {
-        let hash = self.hash(subject);
+        self.match_hashed(self.subject_hash(subject), subject)
+    }
+
+    /// The hash of a subject in this sublist, for callers who keep a cache of their own and would
+    /// hash the subject again.
+    pub fn subject_hash(&self, subject: &[u8]) -> SubjectHash {
+        SubjectHash(self.hash(subject))
+    }
+
+    /// [`Sublist::match_subject`] of a subject whose hash is known.
+    pub fn match_hashed(&self, hash: SubjectHash, subject: &[u8]) -> Arc<Matches<S>> {
+        let SubjectHash(hash) = hash;
+        debug_assert_eq!(hash, self.hash(subject));
         if let Some(cached) = self.cache.get(hash, subject) {
             return cached;
         }
@@ -196,8 +219,14 @@ impl<S: Subscriber> Sublist<S> {
     /// Like [`Sublist::match_subject`], into a buffer of the caller and past the result cache:
     /// for callers who keep a cache of their own. Allocates nothing once the buffer has grown.
     pub fn match_into(&self, subject: &[u8], matches: &mut Matches<S>) {
+        self.match_hashed_into(self.subject_hash(subject), subject, matches);
+    }
+
+    /// [`Sublist::match_into`] of a subject whose hash is known.
+    pub fn match_hashed_into(&self, hash: SubjectHash, subject: &[u8], matches: &mut Matches<S>) {
+        let SubjectHash(hash) = hash;
+        debug_assert_eq!(hash, self.hash(subject));
         matches.clear();
-        let hash = self.hash(subject);
         self.cache.count_miss(hash);
         self.index.read().collect(&self.hasher, hash, subject, matches);
     }

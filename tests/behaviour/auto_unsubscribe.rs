@@ -20,11 +20,30 @@ fn at_most_max_messages_are_delivered() {
     expect(&mut client, 3);
     server.wait_for_log("Auto-unsubscribe limit of 3 reached for sid '1'");
     server.wait_for_log("<-> [DELSUB 1]");
+    // It ends behind its last message.
+    let lines = server.log_lines();
+    let last = lines.iter().rposition(|l| l.contains("->> [MSG foo 1 2]")).expect("a message");
+    let end = lines.iter().position(|l| l.contains("[DELSUB 1]")).expect("its end");
+    assert!(last < end, "{lines:#?}");
     assert_eq!(server.monitor("/subsz")["num_subscriptions"], 0);
     // The id can be used again.
     client.send("SUB foo 1\r\n");
     publish(&mut client, 2);
     expect(&mut client, 2);
+}
+
+#[test]
+fn a_subscription_ends_with_its_last_message_or_an_unsub() {
+    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let mut client = server.client("");
+    client.send("SUB foo 1\r\nUNSUB 1 1\r\nPUB foo bar 2\r\nok\r\n");
+    client.expect("MSG foo 1 bar 2\r\nok\r\n");
+    client.expect_nothing();
+    assert_eq!(server.monitor("/subsz")["num_subscriptions"], 0);
+    client.send("SUB foo 1\r\nUNSUB 1 1\r\nUNSUB 1\r\n");
+    client.expect_nothing();
+    let subs = server.monitor("/subsz");
+    assert_eq!((&subs["num_subscriptions"], &subs["num_inserts"]), (&0.into(), &2.into()));
 }
 
 #[test]

@@ -98,6 +98,20 @@ fn connections_that_come_and_go_leave_nothing_behind() {
 }
 
 #[test]
+fn nothing_is_done_behind_what_closes_the_connection() {
+    let server = Server::start("http: \"127.0.0.1:-1\"");
+    for last in ["PUB foo\r\n", "-ERR 'bye'\r\n", "CONNECT {]\r\n", "SUB a 1\r\nCONNECT {]\r\n"] {
+        let mut client = server.connect();
+        client.send(format!("{last}SUB foo 1\r\nSUB bar 2\r\nPING\r\n"));
+        let answers = std::iter::from_fn(|| client.try_line()).collect::<Vec<_>>();
+        assert!(!answers.iter().any(|line| line == "PONG"), "{last:?}: {answers:?}");
+    }
+    server.wait_for_monitor("/varz", |v| v["connections"] == 0);
+    let subs = server.monitor("/subsz");
+    assert_eq!((&subs["num_inserts"], &subs["num_subscriptions"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn who_connects_and_closes_at_once_is_forgotten() {
     let server = Server::start("http: \"127.0.0.1:-1\"");
     for _ in 0..500 {

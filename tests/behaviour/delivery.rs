@@ -71,6 +71,39 @@ fn pong_comes_behind_the_deliveries_of_earlier_publications() {
     }
 }
 
+/// PONG was written before the deliveries of the same read when another PING stood in front of them.
+#[test]
+fn pong_says_that_everything_before_it_can_be_read() {
+    let server = Server::start("");
+    const MESSAGE: &[u8] = b"MSG foo 1 2\r\nok\r\n";
+    // As many destinations as are written to directly; more of them wait for their own thread.
+    let mut subs: Vec<Wire> = (0..30).map(|_| server.client("")).collect();
+    for sub in &mut subs {
+        sub.send("SUB foo 1\r\n");
+        sub.expect_nothing();
+    }
+    let mut publisher = server.client("");
+    for _ in 0..100 {
+        publisher.send("PING\r\nPUB foo 2\r\nok\r\nPING\r\n");
+        publisher.expect("PONG\r\nPONG\r\n");
+        let mut missing = 0;
+        for sub in &mut subs {
+            sub.stream.set_nonblocking(true).expect("a flag");
+            let mut bytes = [0; MESSAGE.len()];
+            let there = sub.stream.peek(&mut bytes);
+            sub.stream.set_nonblocking(false).expect("a flag");
+            // The server may ask for a sign of life.
+            let ping = b"PING\r\n";
+            missing +=
+                usize::from(there.is_err() || (bytes != MESSAGE && !bytes.starts_with(ping)));
+        }
+        assert_eq!(missing, 0, "messages that cannot be read yet");
+        for sub in &mut subs {
+            sub.expect(MESSAGE);
+        }
+    }
+}
+
 #[test]
 fn ok_comes_before_an_own_message() {
     let server = Server::start("");

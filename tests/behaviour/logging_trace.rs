@@ -99,6 +99,52 @@ fn operations_are_traced_with_their_arguments() {
 }
 
 #[test]
+fn a_publication_is_traced_by_its_line_before_its_payload_is_judged() {
+    let server = Server::start("trace: true");
+    let mut client = server.client("");
+    client.send("PUB foo 2\r\nok no end\r\n");
+    client.expect_error("Unknown Protocol Operation");
+    client.expect_close();
+    server.wait_for_log("->> [-ERR Unknown Protocol Operation]");
+    let lines = server.log_lines();
+    let of = |text: &str| lines.iter().position(|l| l.contains(text));
+    assert!(of("<<- [PUB foo 2]").expect("the line") < of("[-ERR Unknown").expect("the error"));
+    // Nor does it wait for a payload that never comes.
+    let mut client = server.client("");
+    client.send("HPUB bar 12 100\r\nNATS");
+    server.wait_for_log("<<- [HPUB bar 12 100]");
+    drop(client);
+}
+
+/// The lines of a mapped publication stood in the order MAPPING, PUB; those of a pedantic client's
+/// bad subject with the error behind the payload.
+#[test]
+fn what_becomes_of_a_publication_is_traced_in_order() {
+    let server = Server::start("trace: true\nmappings: { a: b }");
+    let mut client = server.connect();
+    client.send("CONNECT {\"verbose\":false}\r\nPUB a 2\r\nok\r\nPUB c..d 1\r\nx\r\nPING\r\n");
+    client.expect_error("Invalid Publish Subject");
+    client.expect("PONG\r\n");
+    server.wait_for_log("->> [PONG]");
+    let lines = traced(&server, " - cid:");
+    let lines = lines.iter().filter_map(|l| l.split_once(" - ").map(|(_, line)| line));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            r#"<<- [CONNECT {"verbose":false}]"#,
+            "<<- [PUB a 2]",
+            "<<- [MAPPING a -> b]",
+            r#"<<- MSG_PAYLOAD: ["ok"]"#,
+            "<<- [PUB c..d 1]",
+            "->> [-ERR Invalid Publish Subject]",
+            r#"<<- MSG_PAYLOAD: ["x"]"#,
+            "<<- [PING]",
+            "->> [PONG]",
+        ]
+    );
+}
+
+#[test]
 fn subscriptions_that_end_with_their_connection_are_traced() {
     let server = Server::start("trace: true");
     let mut client = server.client("");

@@ -151,3 +151,51 @@ fn round_trip_time_is_measured_by_pong() {
     let v = server.wait_for_monitor("/connz", |v| v["connections"][0]["rtt"].is_string());
     assert_eq!(v["num_connections"], 1);
 }
+
+/// Services are measured with the round-trip time of their clients. One that never said CONNECT has
+/// none, and is asked when a request goes to it.
+#[test]
+fn a_request_asks_for_a_round_trip_time_that_is_not_known() {
+    let server = Server::start(
+        "authorization { users: [ {user: a, password: b} ] }\nno_auth_user: a\ntrace: true",
+    );
+    let mut service = server.connect();
+    service.send("SUB svc 1\r\n");
+    service.expect("+OK\r\n");
+    let mut client = server.client("\"user\":\"a\",\"pass\":\"b\"");
+    // A client that has not even asked for a PONG may not expect a PING yet.
+    client.send("PUB svc a.reply.that.is.long 0\r\n\r\n");
+    client.expect_nothing();
+    service.expect("MSG svc 1 a.reply.that.is.long 0\r\n\r\n");
+    service.send("PING\r\n");
+    service.expect("PONG\r\n");
+    // The PING comes before the request, and not for a reply as short as those of a person.
+    client.send("PUB svc of.fifteen.byte 0\r\n\r\nPUB svc of.sixteen.bytes 0\r\n\r\n");
+    service
+        .expect("MSG svc 1 of.fifteen.byte 0\r\n\r\nPING\r\nMSG svc 1 of.sixteen.bytes 0\r\n\r\n");
+    server.wait_for_log("->> [PING]");
+    service.send("PONG\r\n");
+    assert!(service.sync().is_empty());
+    client.send("PUB svc of.sixteen.bytes 0\r\n\r\n");
+    service.expect("MSG svc 1 of.sixteen.bytes 0\r\n\r\n");
+}
+
+#[test]
+fn a_client_that_said_nothing_is_asked_for_its_round_trip_time_after_two_seconds() {
+    let server = Server::start("");
+    let accepted = Instant::now();
+    let mut service = server.connect();
+    service.send("SUB svc 1\r\n");
+    service.expect("+OK\r\n");
+    let mut client = server.client("");
+    loop {
+        client.send("PUB svc of.sixteen.bytes 0\r\n\r\n");
+        let line = service.line();
+        if line == "PING" {
+            break;
+        }
+        assert_eq!(line, "MSG svc 1 of.sixteen.bytes 0");
+        assert!(service.line().is_empty());
+    }
+    assert!(accepted.elapsed() >= Duration::from_secs(2));
+}

@@ -1,6 +1,6 @@
 //! Clients that do not read what is sent to them (spec 01 §8).
 
-use crate::support::{Server, Wire};
+use crate::support::{Server, Wire, wait_until};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -129,6 +129,7 @@ fn under_retry_a_reader_that_makes_progress_is_kept() {
             publisher.expect_nothing();
         });
         // Message after message, not as fast as it could, until a deadline has passed.
+        let logged = |text: &str| server.log_lines().iter().any(|l| l.contains(text));
         let mut detected = false;
         for n in 0..total {
             let (line, payload) = slow.message();
@@ -136,16 +137,44 @@ fn under_retry_a_reader_that_makes_progress_is_kept() {
             assert_eq!(&payload[..8], format!("{n:08}").as_bytes());
             let next = Instant::now() + Duration::from_millis(2);
             while !detected && Instant::now() < next {
-                let lines = server.log_lines();
-                detected =
-                    lines.iter().any(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
+                // It is told of as detected once, and then by its state.
+                detected = logged("Slow Consumer State: WriteDeadline of 1s exceeded with ");
                 std::thread::yield_now();
             }
         }
         assert!(detected);
     });
     slow.expect_nothing();
-    assert!(!server.log_lines().iter().any(|l| l.contains("Client connection closed: Slow")));
+    let line = server.wait_for_log("Slow Consumer Recovered: Flush took ");
+    assert!(line.contains("s with ") && line.contains(" chunks of "), "{line}");
+    let lines = server.log_lines();
+    let detected = lines.iter().filter(|l| l.contains("Slow Consumer Detected: WriteDeadline"));
+    assert_eq!(detected.count(), 1);
+    assert!(!lines.iter().any(|l| l.contains("Client connection closed: Slow")));
+}
+
+#[test]
+fn a_write_that_fails_is_told_of() {
+    let server = Server::start("debug: true");
+    // Whether the end of a peer is noticed by reading or by writing is up to chance.
+    wait_until("a write to fail", || {
+        let mut gone = subscriber(&server);
+        let mut publisher = server.client("");
+        publisher.send(publication(0).repeat(20));
+        gone.line();
+        // There are bytes it has not read, so this resets the connection.
+        drop(gone);
+        publisher.send(publication(0).repeat(20));
+        publisher.expect_nothing();
+        let lines = server.log_lines();
+        let failed = lines.iter().find(|l| l.contains("Error flushing: "))?.clone();
+        let address = server.address();
+        assert!(failed.contains(&format!("Error flushing: writev tcp {address}->127.0.0.1:")));
+        let ends = [": writev: connection reset by peer", ": writev: broken pipe"];
+        assert!(ends.iter().any(|end| failed.ends_with(end)), "{failed}");
+        Some(())
+    });
+    server.wait_for_log("Client connection closed: Write Error");
 }
 
 #[test]
@@ -184,12 +213,40 @@ fn a_reader_that_is_slow_for_a_while_loses_nothing() {
     slow.expect_nothing();
 }
 
+#[test]
+fn more_than_one_write_deadline_covers_is_delivered_whole() {
+    const SIZE: usize = 16 * 1024 * 1024;
+    let server = Server::start(
+        "max_payload: 16777216\nmax_pending: 146800640\nwrite_deadline: \"30s\"\n\
+         http: \"127.0.0.1:-1\"",
+    );
+    let mut slow = subscriber(&server);
+    let mut publisher = server.client("");
+    for n in 0..8_u8 {
+        publisher.send(format!("PUB foo {SIZE}\r\n"));
+        publisher.send(vec![b'0' + n; SIZE]);
+        publisher.send("\r\n");
+    }
+    publisher.expect_nothing();
+    let connections = server.monitor("/connz");
+    let mut pending = connections["connections"].as_array().expect("a list").iter();
+    // Above the 64 MiB that are written under one deadline.
+    assert!(pending.any(|c| c["pending_bytes"].as_u64() > Some(64 << 20)), "{connections}");
+    for n in 0..8_u8 {
+        assert_eq!(slow.line(), format!("MSG foo 1 {SIZE}"));
+        let payload = slow.bytes(SIZE + 2);
+        assert!(payload[..SIZE].iter().all(|b| *b == b'0' + n), "message {n}");
+    }
+    slow.expect_nothing();
+    assert_eq!(server.monitor("/varz")["slow_consumers"], 0);
+}
+
 /// A subscriber that read nothing for a moment got no more consideration until its queue was empty:
 /// a publisher of 1 KiB messages filled it within a second and had it closed, where the process that
 /// read was merely not scheduled. Near the limit a publisher is held back in any case.
 #[test]
 fn a_reader_that_goes_on_when_the_publisher_is_stalled_loses_nothing() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\ndebug: true");
     let mut slow = subscriber(&server);
     let mut publisher = server.client("");
     let total = 1_500;
@@ -217,6 +274,9 @@ fn a_reader_that_goes_on_when_the_publisher_is_stalled_loses_nothing() {
         }
     });
     assert_eq!(server.monitor("/varz")["slow_consumers"], 0);
+    server.wait_for_log("Timed out of fast producer stall (10ms)");
+    let line = server.wait_for_log("Producer was stalled for a total of ");
+    assert!(line.contains("[WRN]") && line.contains("ms - Account:$G"), "{line}");
 }
 
 #[test]

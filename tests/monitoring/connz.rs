@@ -347,14 +347,17 @@ fn closed_connections_can_be_asked_for_in_two_ways_at_once() {
 fn open_and_closed_connections_are_told_apart() {
     let m = start();
     let mut open = Vec::new();
+    let mut first_closed = None;
     for n in 0..5 {
         let mut gone = m.client("");
         gone.send("SUB hello.closed 1\r\n");
         gone.sync();
+        first_closed.get_or_insert(gone.info["client_id"].clone());
         drop(gone);
         m.wait_for_closed(n + 1);
         open.push(m.client(""));
     }
+    let (closed_cid, open_cid) = (first_closed.unwrap(), open[0].info["client_id"].clone());
     let count = |query: &str| {
         let c = m.json(&format!("/connz?{query}"));
         (c["num_connections"].as_i64(), c["total"].as_i64())
@@ -365,21 +368,25 @@ fn open_and_closed_connections_are_told_apart() {
     assert_eq!(count("state=ALL"), some(10, 10));
     assert_eq!(count("state=any&limit=7"), some(7, 10));
     // The first connection is closed, the second open.
-    assert_eq!(count("cid=1&state=open"), some(0, 5));
-    assert_eq!(count("cid=1&state=closed"), some(1, 5));
-    assert_eq!(count("cid=1&state=ALL"), some(1, 10));
-    assert_eq!(count("cid=2&state=open"), some(1, 5));
-    assert_eq!(count("cid=2&state=all"), some(1, 10));
-    assert_eq!(count("cid=2&state=closed"), some(0, 5));
+    assert_eq!(count(&format!("cid={closed_cid}&state=open")), some(0, 5));
+    assert_eq!(count(&format!("cid={closed_cid}&state=closed")), some(1, 5));
+    assert_eq!(count(&format!("cid={closed_cid}&state=ALL")), some(1, 10));
+    assert_eq!(count(&format!("cid={open_cid}&state=open")), some(1, 5));
+    assert_eq!(count(&format!("cid={open_cid}&state=all")), some(1, 10));
+    assert_eq!(count(&format!("cid={open_cid}&state=closed")), some(0, 5));
     let closed = m.json("/connz?state=closed&sort=stop")["connections"].clone();
     assert!(strings(&closed, "stop").is_sorted_by(|a, b| a >= b), "last closed first");
     assert_eq!(strings(&closed, "reason"), ["Client Closed"; 5]);
-    let first = m.json("/connz?cid=1&state=closed&subs=true")["connections"][0].clone();
+    let first = m.json(&format!("/connz?cid={closed_cid}&state=closed&subs=true"))["connections"]
+        [0]
+    .clone();
     assert_eq!(
         (&first["subscriptions"], &first["subscriptions_list"]),
         (&json!(1), &json!(["hello.closed"]))
     );
-    let plain = m.json("/connz?cid=1&state=closed&subs=false")["connections"][0].clone();
+    let plain = m.json(&format!("/connz?cid={closed_cid}&state=closed&subs=false"))["connections"]
+        [0]
+    .clone();
     assert_eq!((&plain["subscriptions"], plain.get("subscriptions_list")), (&json!(1), None));
 }
 

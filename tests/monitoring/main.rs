@@ -5,6 +5,7 @@ mod support;
 
 mod connz;
 mod endpoints;
+mod metrics;
 mod serving;
 mod subsz;
 mod varz;

@@ -6,6 +6,7 @@ mod support;
 mod accounts;
 mod authentication;
 mod mappings;
+mod operator;
 mod permissions;
 mod sharing;
 

@@ -121,6 +121,29 @@ impl Server {
         std::fs::write(self.path("server.conf"), text).expect("configuration file");
     }
 
+    /// Replaces the configuration file and has it reloaded.
+    pub fn reload(&self, config: &str) -> Result<(), String> {
+        self.rewrite_config(config);
+        self.reload_file()
+    }
+
+    /// Has the configuration file reloaded; returns the text of the refusal if it is refused.
+    pub fn reload_file(&self) -> Result<(), String> {
+        const DONE: &str = "Reloaded server configuration";
+        const REFUSED: &str = "Failed to reload server configuration: ";
+        let outcomes = || -> Vec<String> {
+            let lines = self.log_lines().into_iter();
+            lines.filter(|l| l.contains(DONE) || l.contains(REFUSED)).collect()
+        };
+        let before = outcomes().len();
+        self.signal("HUP");
+        let outcome = wait_until("a reload", || outcomes().get(before).cloned());
+        match outcome.split_once(REFUSED) {
+            None => Ok(()),
+            Some((_, text)) => Err(text.to_owned()),
+        }
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

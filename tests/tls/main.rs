@@ -10,5 +10,6 @@ mod handshake;
 mod load;
 mod monitoring;
 mod opening;
+mod reload;
 mod start;
 mod wire;

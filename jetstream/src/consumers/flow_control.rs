@@ -106,7 +106,7 @@ mod tests {
         for round in 0..8 {
             flow.requested(Bytes::from_static(b"r"));
             assert!(flow.answered(b"r"));
-            assert_eq!(flow.window, (4 * MIB << round).min(32 * MIB));
+            assert_eq!(flow.window, ((4 * MIB) << round).min(32 * MIB));
         }
     }
 

@@ -3,8 +3,10 @@
 use super::advisory::{Event, is_after};
 use super::pulling::ended;
 use super::{Consumer, ConsumerEffect, Mode, Turn};
+use crate::consumer::state::PendingDelivery;
 use crate::error::StoreResult;
 use crate::time::Timestamp;
+use crate::types::StreamSequence;
 use std::time::Duration;
 
 /// How long a consumer without a durable name lives unless it says otherwise.
@@ -78,11 +80,14 @@ impl Consumer {
             return Some(turn.now.saturating_add(threshold));
         }
         // A client may still be at work on a message: it is expected until its wait is over.
-        let expected = |(stream, pending): (&_, &crate::consumer::state::PendingDelivery)| {
+        let expected = |(stream, pending): (&StreamSequence, &PendingDelivery)| {
             let wait = self.wait_for(*stream).unwrap_or_default();
             pending.timestamp.saturating_add(wait).saturating_add(threshold)
         };
-        self.progress.pending.iter().map(expected).max().filter(|due| *due > turn.now)
+        let is_with_client =
+            |(stream, _): &(&StreamSequence, &PendingDelivery)| !self.redelivery.contains(**stream);
+        let at_work = self.progress.pending.iter().filter(is_with_client);
+        at_work.map(expected).max().filter(|due| *due > turn.now)
     }
 
     /// Notes when the consumer goes on, if it rests.

@@ -9,7 +9,6 @@
 
 use crate::stream::sourcing::names::short_hash;
 use bytes::{BufMut, BytesMut};
-use std::fmt::Write;
 
 const ACK_PREFIX: &str = "$JS.ACK.";
 const FLOW_CONTROL_PREFIX: &str = "$JS.FC.";
@@ -119,8 +118,7 @@ impl AckInfo {
             if at > 0 {
                 out.put_u8(b'.');
             }
-            // Writing into memory does not fail.
-            let _ = write!(out, "{number}");
+            put_number(number, out);
         }
     }
 
@@ -145,6 +143,21 @@ impl AckInfo {
             pending: numbers.next()?,
         })
     }
+}
+
+/// Appends a number; written with each message, so without the machinery of formatting.
+fn put_number(mut number: u64, out: &mut BytesMut) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 fn number(token: &[u8]) -> u64 {
@@ -183,6 +196,16 @@ mod tests {
         for subject in [v1, v2.clone(), format!("{v2}.more.tokens")] {
             assert_eq!(AckInfo::parse(subject.as_bytes()), Some(INFO), "{subject}");
         }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut out = BytesMut::new();
+        for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
+            put_number(number, &mut out);
+            out.put_u8(b' ');
+        }
+        assert_eq!(&out[..], b"0 9 10 1234567890 18446744073709551615 ");
     }
 
     #[test]

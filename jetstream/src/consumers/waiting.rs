@@ -178,7 +178,7 @@ impl WaitingQueue {
 
     /// Counts a message of `size` bytes for the front request, and moves it on or takes it out.
     pub(super) fn serve_front(&mut self, size: i64, now: Timestamp) -> Option<Served> {
-        let mut request = self.requests.pop_front()?;
+        let request = self.requests.front_mut()?;
         if request.bytes > 0 {
             request.bytes = request.bytes.saturating_sub(size).max(0);
             if request.bytes == 0 {
@@ -193,13 +193,17 @@ impl WaitingQueue {
             remaining: request.remaining,
             bytes: request.bytes,
         };
-        if request.remaining > 0 {
-            if !request.heartbeat.is_zero() {
-                request.next_heartbeat = Some(now.saturating_add(request.heartbeat));
-            }
+        if request.remaining <= 0 {
+            self.remove_front();
+            return Some(served);
+        }
+        if !request.heartbeat.is_zero() {
+            request.next_heartbeat = Some(now.saturating_add(request.heartbeat));
+        }
+        if self.requests.len() > 1
+            && let Some(request) = self.requests.pop_front()
+        {
             self.insert(request);
-        } else {
-            self.note_removed(Some(&request));
         }
         Some(served)
     }

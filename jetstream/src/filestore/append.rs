@@ -20,6 +20,14 @@ use crate::types::{MessageTtl, StreamSequence};
 /// Deletes that may pile up in a block by skips before a new one is started.
 const MAX_SKIPS_IN_BLOCK: u64 = 64 << 10;
 
+/// What a subject held before a message was stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct HeldBefore {
+    pub messages: u64,
+    /// As in [`SubjectInfo::last`].
+    pub last: u64,
+}
+
 impl FileStore {
     /// Stores a message as [`crate::store::Store::store_raw_message`] tells.
     pub(super) fn store(
@@ -45,7 +53,7 @@ impl FileStore {
             payload: message.payload,
         };
         self.append_record(&record)?;
-        self.account_message(&record, len, message.ttl);
+        let held = self.account_message(&record, len, message.ttl);
         self.effects
             .push_back(StoreEffect::Added { sequence: StreamSequence::new(seq), bytes: len });
         self.expiry.on_stored(
@@ -58,7 +66,7 @@ impl FileStore {
         if replaced {
             self.remove_oldest_of(message.subject)?;
         } else {
-            self.enforce_per_subject(message.subject)?;
+            self.enforce_per_subject_on(message.subject, held)?;
         }
         if self.config.discard == DiscardPolicy::Old {
             self.enforce_max_messages()?;
@@ -85,7 +93,8 @@ impl FileStore {
         Ok(next)
     }
 
-    fn account_message(&mut self, record: &NewRecord<'_>, len: u64, ttl: MessageTtl) {
+    /// Takes an appended message into all accounts; returns what its subject held before.
+    fn account_message(&mut self, record: &NewRecord<'_>, len: u64, ttl: MessageTtl) -> HeldBefore {
         let mark = Mark { seq: record.seq, timestamp: record.timestamp };
         let block = self.blocks.back_mut().expect("the record was appended to it");
         if block.raw_len == len {
@@ -117,11 +126,14 @@ impl FileStore {
             let fresh =
                 SubjectInfo { total: 0, first_block: index, last_block: index, last: record.seq };
             if let Some((info, _)) = self.subjects.entry_or_insert_with(record.subject, || fresh) {
+                let held = HeldBefore { messages: info.total, last: info.last };
                 info.total += 1;
                 info.last_block = index;
                 info.last = record.seq;
+                return held;
             }
         }
+        HeldBefore::default()
     }
 
     /// Skips a sequence (spec 06, section 13.2).
@@ -239,7 +251,7 @@ impl FileStore {
             } else {
                 old.file = None;
             }
-            if self.config.compression == StoreCompression::S2 && old.raw_len >= 8 {
+            if self.compression == StoreCompression::S2 && old.raw_len >= 8 {
                 self.upkeep.compress.insert(old.index);
             }
             if old.is_empty() {

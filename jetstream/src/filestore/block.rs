@@ -11,10 +11,11 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::cold::Marks;
 use super::encryption::AssetKey;
 use super::record::{Checksum, NamedHash, NewRecord, RawRecord, RecordError, RecordKind};
 use super::scan::{ScanItem, scan_verified};
-use super::subject_index::SubjectIndex;
+use super::subject_index::{Slots, SubjectHash, SubjectIndex};
 use crate::disk::DiskFile;
 use crate::seqset::SequenceSet;
 
@@ -98,6 +99,9 @@ pub(super) struct Block {
     pub unsynced: bool,
     /// Whether nothing can be appended any more, because the file is compressed or damaged.
     pub sealed: bool,
+    /// Whether the file is compressed, as far as the marks reach.
+    pub packed: bool,
+    pub marks: Marks,
     pub loaded: Option<Loaded>,
     /// When it was last read, on the store's access counter and clock.
     pub used: u64,
@@ -129,6 +133,8 @@ impl Block {
             written: 0,
             unsynced: false,
             sealed: false,
+            packed: false,
+            marks: Marks::default(),
             loaded: None,
             used: 0,
             used_at: 0,
@@ -155,6 +161,18 @@ impl Block {
         self.deleted.next_absent(seq.max(self.first.seq)).filter(|next| *next <= self.last.seq)
     }
 
+    /// The last live sequence at or before `seq`.
+    pub fn previous_live(&self, seq: u64) -> Option<u64> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut seq = seq.min(self.last.seq);
+        while seq >= self.first.seq && self.deleted.contains(seq) {
+            seq -= 1;
+        }
+        (seq >= self.first.seq).then_some(seq)
+    }
+
     /// Live messages at or after `seq`.
     pub fn live_from(&self, seq: u64) -> u64 {
         if self.is_empty() || seq > self.last.seq {
@@ -164,12 +182,7 @@ impl Block {
             return self.messages;
         }
         let span = self.last.seq - seq + 1;
-        let dead = if self.deleted.is_empty() {
-            0
-        } else {
-            self.deleted.iter().skip_while(|dead| *dead < seq).count() as u64
-        };
-        span.saturating_sub(dead)
+        span.saturating_sub(self.deleted.count_from(seq))
     }
 
     /// Bytes of the live records that are loaded, without an index.
@@ -251,8 +264,11 @@ impl Block {
         self.told = self.told.max(record.seq);
         if record.kind == RecordKind::Message {
             loaded.put_slot(record.seq, offset.0 | VERIFIED);
+            self.marks.note(offset.0, record.seq);
+            let slot = loaded.slot_from(record.seq);
             if let Some(index) = &mut loaded.subjects {
-                index.append(loaded.base, record.seq, record.subject);
+                let places = Places { content: &loaded.content, offsets: &loaded.offsets };
+                index.append(slot, record.subject, offset.0, &places);
             }
         }
         Some(len)
@@ -280,18 +296,79 @@ impl Block {
     }
 }
 
+/// The bytes of a block, as far as they are held.
+#[derive(Debug)]
+struct Content {
+    segments: Vec<(usize, Bytes)>,
+    tail: BytesMut,
+    tail_start: usize,
+}
+
+impl Content {
+    /// The bytes from a file offset on, to the end of their segment.
+    fn bytes_at(&self, offset: usize) -> Option<&[u8]> {
+        let (start, bytes) = self.piece_at(offset)?;
+        bytes.get(offset - start..)
+    }
+
+    /// The segment, or the tail, that a file offset lies in.
+    fn piece_at(&self, offset: usize) -> Option<(usize, &[u8])> {
+        if offset >= self.tail_start {
+            return Some((self.tail_start, &self.tail[..]));
+        }
+        let (start, bytes) = self.segment_at(offset)?;
+        Some((*start, &bytes[..]))
+    }
+
+    fn segment_at(&self, offset: usize) -> Option<&(usize, Bytes)> {
+        if let [only] = self.segments.as_slice() {
+            return Some(only);
+        }
+        let after = self.segments.partition_point(|(start, _)| *start <= offset);
+        self.segments.get(after.checked_sub(1)?)
+    }
+
+    fn subject_at(&self, offset: usize) -> Option<&[u8]> {
+        subject_of_record(self.bytes_at(offset)?)
+    }
+}
+
+/// The subject of the record that starts here.
+fn subject_of_record(bytes: &[u8]) -> Option<&[u8]> {
+    let len = usize::from(u16::from_le_bytes([*bytes.get(20)?, *bytes.get(21)?]));
+    bytes.get(22..22 + len)
+}
+
 /// The bytes of a block with the places of its live records.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// File offset of the first byte held; 0 when the block is held whole.
     pub start: usize,
-    segments: Vec<(usize, Bytes)>,
-    tail: BytesMut,
-    tail_start: usize,
+    content: Content,
     /// Sequence of slot 0.
     pub base: u64,
     pub offsets: Vec<u32>,
-    pub subjects: Option<SubjectIndex>,
+    subjects: Option<SubjectIndex>,
+    /// Records that searches have looked at one by one since the block was loaded: when they are
+    /// many, an index is worth making.
+    looked_at: usize,
+}
+
+/// What the subject index needs of a loaded block.
+struct Places<'a> {
+    content: &'a Content,
+    offsets: &'a [u32],
+}
+
+impl Slots for Places<'_> {
+    fn subject(&self, offset: u32) -> Option<&[u8]> {
+        self.content.subject_at(offset as usize)
+    }
+
+    fn offset(&self, slot: u32) -> Option<u32> {
+        let offset = *self.offsets.get(slot as usize)?;
+        (offset != NO_RECORD).then_some(offset & !VERIFIED)
+    }
 }
 
 impl Loaded {
@@ -299,12 +376,11 @@ impl Loaded {
     fn partial(start: usize, base: u64) -> Loaded {
         Loaded {
             start,
-            segments: Vec::new(),
-            tail: BytesMut::new(),
-            tail_start: start,
+            content: Content { segments: Vec::new(), tail: BytesMut::new(), tail_start: start },
             base,
             offsets: Vec::new(),
             subjects: None,
+            looked_at: 0,
         }
     }
 
@@ -313,24 +389,24 @@ impl Loaded {
         let len = content.len();
         let mut loaded = Loaded::partial(0, 0);
         if len > 0 {
-            loaded.segments.push((0, content));
+            loaded.content.segments.push((0, content));
         }
-        loaded.tail_start = len;
+        loaded.content.tail_start = len;
         loaded
     }
 
     /// Puts the missing beginning before what is held.
     pub fn prepend(&mut self, content: Bytes) {
         if !content.is_empty() {
-            self.segments.insert(0, (0, content));
+            self.content.segments.insert(0, (0, content));
         }
         self.start = 0;
     }
 
     fn memory(&self) -> usize {
-        let held: usize = self.segments.iter().map(|(_, bytes)| bytes.len()).sum();
+        let held: usize = self.content.segments.iter().map(|(_, bytes)| bytes.len()).sum();
         let index = self.subjects.as_ref().map_or(0, SubjectIndex::memory);
-        held + self.tail.capacity() + self.offsets.capacity() * 4 + index
+        held + self.content.tail.capacity() + self.offsets.capacity() * 4 + index
     }
 
     fn append(
@@ -340,38 +416,41 @@ impl Loaded {
         hash: &NamedHash,
     ) -> Option<(u32, Checksum)> {
         let len = usize::try_from(len).ok()?;
-        if self.tail.capacity() - self.tail.len() < len {
+        if self.content.tail.capacity() - self.content.tail.len() < len {
             // A new tail instead of a longer one: growing would copy what is there.
             self.seal_tail();
-            self.tail = BytesMut::with_capacity(TAIL_CAPACITY.max(len));
+            self.content.tail = BytesMut::with_capacity(TAIL_CAPACITY.max(len));
         }
-        let offset = self.tail_start + self.tail.len();
-        let checksum = record.encode(&mut self.tail, hash)?;
+        let offset = self.content.tail_start + self.content.tail.len();
+        let checksum = record.encode(&mut self.content.tail, hash)?;
         Some((u32::try_from(offset).ok()?, checksum))
     }
 
     /// Makes the tail a segment, which readers and the writer can share.
     pub fn seal_tail(&mut self) {
-        if self.tail.is_empty() {
+        let content = &mut self.content;
+        if content.tail.is_empty() {
             return;
         }
-        let sealed = self.tail.split().freeze();
-        let start = self.tail_start;
-        self.tail_start += sealed.len();
-        self.segments.push((start, sealed));
+        let sealed = content.tail.split().freeze();
+        let start = content.tail_start;
+        content.tail_start += sealed.len();
+        content.segments.push((start, sealed));
     }
 
     /// The segments at or behind the file offset `from`; the tail must be sealed.
     pub fn segments_from(&self, from: usize) -> impl Iterator<Item = (usize, &Bytes)> {
-        self.segments
+        self.content
+            .segments
             .iter()
             .filter(move |(start, bytes)| start + bytes.len() > from)
             .map(|(start, bytes)| (*start, bytes))
     }
 
     fn drop_written(&mut self, written: usize) {
-        self.segments.retain(|(start, _)| *start >= written);
-        self.start = self.segments.first().map_or(self.tail_start, |(start, _)| *start);
+        let content = &mut self.content;
+        content.segments.retain(|(start, _)| *start >= written);
+        self.start = content.segments.first().map_or(content.tail_start, |(start, _)| *start);
         let start = self.start as u32;
         let keep_from = self
             .offsets
@@ -386,7 +465,7 @@ impl Loaded {
     /// All bytes in one piece.
     pub fn contiguous(&mut self) -> Bytes {
         self.seal_tail();
-        match self.segments.as_slice() {
+        match self.content.segments.as_slice() {
             [] => Bytes::new(),
             [(_, only)] => only.clone(),
             many => {
@@ -401,6 +480,11 @@ impl Loaded {
 
     fn slot(&self, seq: u64) -> Option<usize> {
         usize::try_from(seq.checked_sub(self.base)?).ok()
+    }
+
+    /// The slot of the first sequence at or after `seq`.
+    fn slot_from(&self, seq: u64) -> u32 {
+        u32::try_from(seq.saturating_sub(self.base)).unwrap_or(NO_RECORD)
     }
 
     fn put_slot(&mut self, seq: u64, offset: u32) {
@@ -422,45 +506,20 @@ impl Loaded {
         let Some(offset) = self.offsets.get(slot).copied().filter(|o| *o != NO_RECORD) else {
             return;
         };
-        if let Some(mut index) = self.subjects.take() {
-            if let Some(subject) = self.subject_at(offset) {
-                index.remove(subject);
-            }
-            self.subjects = Some(index);
+        if let Some(index) = &mut self.subjects
+            && let Some(subject) = self.content.subject_at((offset & !VERIFIED) as usize)
+        {
+            index.remove(subject, &Places { content: &self.content, offsets: &self.offsets });
         }
         self.offsets[slot] = NO_RECORD;
     }
 
-    fn subject_at(&self, offset: u32) -> Option<&[u8]> {
-        let bytes = self.bytes_at((offset & !VERIFIED) as usize)?;
-        let len = usize::from(u16::from_le_bytes([*bytes.get(20)?, *bytes.get(21)?]));
-        bytes.get(22..22 + len)
-    }
-
-    fn segment_at(&self, offset: usize) -> Option<&(usize, Bytes)> {
-        let after = self.segments.partition_point(|(start, _)| *start <= offset);
-        self.segments.get(after.checked_sub(1)?)
-    }
-
-    /// The bytes from a file offset on, to the end of their segment.
-    fn bytes_at(&self, offset: usize) -> Option<&[u8]> {
-        if offset >= self.tail_start {
-            return self.tail.get(offset - self.tail_start..);
-        }
-        let (start, bytes) = self.segment_at(offset)?;
-        bytes.get(offset - start..)
-    }
-
     pub fn has_record(&self, seq: u64) -> bool {
-        self.slot(seq).and_then(|slot| self.offsets.get(slot)).is_some_and(|o| *o != NO_RECORD)
+        self.record_offset(seq).is_some()
     }
 
     fn record(&self, seq: u64) -> Option<&[u8]> {
-        let offset = *self.offsets.get(self.slot(seq)?)?;
-        if offset == NO_RECORD {
-            return None;
-        }
-        self.bytes_at((offset & !VERIFIED) as usize)
+        self.content.bytes_at(self.record_offset(seq)?)
     }
 
     /// File offset of a live record.
@@ -474,50 +533,115 @@ impl Loaded {
     pub fn shared(&mut self, seq: u64, len: usize) -> Option<Bytes> {
         const COPY: usize = 4 << 10;
         let offset = self.record_offset(seq)?;
-        if offset >= self.tail_start {
-            let at = offset - self.tail_start;
+        if offset >= self.content.tail_start {
+            let at = offset - self.content.tail_start;
             if len <= COPY {
-                return Some(Bytes::copy_from_slice(self.tail.get(at..at + len)?));
+                return Some(Bytes::copy_from_slice(self.content.tail.get(at..at + len)?));
             }
             self.seal_tail();
         }
-        let (start, bytes) = self.segment_at(offset)?;
+        let (start, bytes) = self.content.segment_at(offset)?;
         let at = offset - start;
         (at + len <= bytes.len()).then(|| bytes.slice(at..at + len))
     }
 
-    /// The index of the block's subjects, made when it is first asked for.
-    pub fn subject_index(&mut self) -> &mut SubjectIndex {
-        if self.subjects.is_none() {
-            let mut index = SubjectIndex::with_slots(self.offsets.len());
-            for (slot, offset) in self.offsets.iter().enumerate() {
-                if *offset != NO_RECORD
-                    && let Some(subject) = self.subject_at(*offset)
+    /// The index of the block's subjects, made when it is first asked for, with what it needs.
+    fn index(&mut self) -> (&mut SubjectIndex, Places<'_>) {
+        let places = Places { content: &self.content, offsets: &self.offsets };
+        let index = self.subjects.get_or_insert_with(|| {
+            let mut index = SubjectIndex::with_slots(places.offsets.len());
+            for slot in 0..places.offsets.len() as u32 {
+                if let Some(offset) = places.offset(slot)
+                    && let Some(subject) = places.subject(offset)
                 {
-                    index.append(self.base, self.base + slot as u64, subject);
+                    index.append(slot, subject, offset, &places);
                 }
             }
-            self.subjects = Some(index);
-        }
-        self.subjects.as_mut().expect("made above")
+            index
+        });
+        (index, places)
     }
 
-    /// Runs `work` on the subject index together with access to the subjects of live sequences.
-    pub fn with_subjects<T>(
-        &mut self,
-        work: impl FnOnce(&mut SubjectIndex, u64, &dyn Fn(u64) -> bool) -> T,
-    ) -> T {
-        self.subject_index();
-        let mut index = self.subjects.take().expect("made above");
-        let result = work(&mut index, self.base, &|seq| self.has_record(seq));
-        self.subjects = Some(index);
-        result
+    pub fn has_index(&self) -> bool {
+        self.subjects.is_some()
+    }
+
+    /// The number of different subjects.
+    pub fn count_subjects(&mut self) -> usize {
+        self.index().0.len()
+    }
+
+    /// Calls `visit` with every subject and its number of live messages, in no order.
+    pub fn visit_subjects(&mut self, mut visit: impl FnMut(&[u8], u64)) {
+        let (index, places) = self.index();
+        for (subject, count) in index.subjects(&places) {
+            visit(subject, count);
+        }
+    }
+
+    /// Calls `visit` with every subject and its last live sequence, in no order.
+    pub fn visit_lasts(&mut self, mut visit: impl FnMut(&[u8], u64)) {
+        let base = self.base;
+        let (index, places) = self.index();
+        for (subject, last) in index.lasts(&places) {
+            visit(subject, base + u64::from(last));
+        }
+    }
+
+    /// The first live sequence of a subject at or after `from`.
+    pub fn first_of(&mut self, subject: &[u8], hash: SubjectHash, from: u64) -> Option<u64> {
+        let (base, from) = (self.base, self.slot_from(from));
+        let (index, places) = self.index();
+        Some(base + u64::from(index.first_from(subject, hash, from, &places)?))
+    }
+
+    /// The last live sequence of a subject at or before `to`.
+    pub fn last_of(&mut self, subject: &[u8], hash: SubjectHash, to: u64) -> Option<u64> {
+        let base = self.base;
+        let to = u32::try_from(to.checked_sub(base)?).unwrap_or(NO_RECORD - 1);
+        let (index, places) = self.index();
+        Some(base + u64::from(index.last_to(subject, hash, to, &places)?))
+    }
+
+    /// How many live messages of a subject there are at or after `from`.
+    pub fn count_of(&mut self, subject: &[u8], hash: SubjectHash, from: u64) -> u64 {
+        let from = self.slot_from(from);
+        let (index, places) = self.index();
+        index.count_from(subject, hash, from, &places)
+    }
+
+    /// Calls `visit` with the live sequences from `from` on and their subjects, ascending, until it
+    /// says so by returning false.
+    pub fn visit_from(&mut self, from: u64, mut visit: impl FnMut(u64, &[u8]) -> bool) {
+        let first = self.slot_from(from) as usize;
+        let (mut start, mut piece): (usize, &[u8]) = (usize::MAX, &[]);
+        for (slot, offset) in self.offsets.iter().enumerate().skip(first) {
+            if *offset == NO_RECORD {
+                continue;
+            }
+            let offset = (*offset & !VERIFIED) as usize;
+            if offset < start || offset - start >= piece.len() {
+                let Some(found) = self.content.piece_at(offset) else { return };
+                (start, piece) = found;
+            }
+            let Some(subject) = piece.get(offset - start..).and_then(subject_of_record) else {
+                return;
+            };
+            self.looked_at += 1;
+            if !visit(self.base + slot as u64, subject) {
+                return;
+            }
+        }
+    }
+
+    /// Whether so many records were looked at one by one that an index would have been cheaper.
+    pub fn deserves_index(&self) -> bool {
+        self.subjects.is_some() || self.looked_at > 2 * self.offsets.len()
     }
 
     /// The subject of a live sequence.
     pub fn subject_of(&self, seq: u64) -> Option<&[u8]> {
-        let offset = *self.offsets.get(self.slot(seq)?)?;
-        if offset == NO_RECORD { None } else { self.subject_at(offset) }
+        self.content.subject_at(self.record_offset(seq)?)
     }
 }
 
@@ -560,14 +684,16 @@ impl Block {
         }
     }
 
-    fn index_trusting(&self, loaded: &mut Loaded) -> bool {
+    fn index_trusting(&mut self, loaded: &mut Loaded) -> bool {
         self.reset_slots(loaded);
+        self.marks.clear();
         let mut found = 0u64;
         let mut previous = 0u64;
         let mut offsets = std::mem::take(&mut loaded.offsets);
         let mut expected = loaded.start;
-        let tail = (loaded.tail_start, &loaded.tail[..]);
-        let segments = loaded.segments.iter().map(|(start, bytes)| (*start, &bytes[..]));
+        let held = &loaded.content;
+        let tail = (held.tail_start, &held.tail[..]);
+        let segments = held.segments.iter().map(|(start, bytes)| (*start, &bytes[..]));
         let mut sound = true;
         'all: for (start, bytes) in segments.chain(std::iter::once(tail)) {
             if start != expected {
@@ -582,6 +708,7 @@ impl Block {
                 };
                 if raw.kind == RecordKind::Message && raw.seq > previous {
                     previous = raw.seq;
+                    self.marks.note((start + at) as u32, raw.seq);
                     if self.is_live(raw.seq)
                         && let Some(slot) = offsets.get_mut((raw.seq - self.first.seq) as usize)
                     {
@@ -594,11 +721,16 @@ impl Block {
             expected = start + bytes.len();
         }
         loaded.offsets = offsets;
-        sound && found == self.messages
+        let sound = sound && found == self.messages;
+        if !sound {
+            self.marks.clear();
+        }
+        sound
     }
 
-    fn index_verifying(&self, loaded: &mut Loaded) -> MissingRecords {
+    fn index_verifying(&mut self, loaded: &mut Loaded) -> MissingRecords {
         let content = loaded.contiguous();
+        self.marks.clear();
         self.reset_slots(loaded);
         let mut missing = MissingRecords::default();
         let mut previous = 0u64;

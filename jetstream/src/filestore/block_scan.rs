@@ -1,6 +1,6 @@
 //! Making a block's accounting from its bytes (spec 06, sections 5.2 and 11.3).
 
-use std::collections::BTreeMap;
+use hashbrown::HashMap;
 
 use super::block::{Block, MAX_SPAN, Mark, PriorTombstones};
 use super::record::{EMPTY_RECORD_LEN, NamedHash, Record, RecordKind};
@@ -51,7 +51,7 @@ pub(super) struct BlockScan<'a> {
     data: &'a [u8],
     pub block: Block,
     /// Subjects with their messages.
-    pub subjects: BTreeMap<Box<[u8]>, u64>,
+    pub subjects: HashMap<&'a [u8], u64, ahash::RandomState>,
     pub records: u64,
     pub damaged_bytes: u64,
     /// Highest sequence of this block's records and of the blocks before.
@@ -66,7 +66,7 @@ impl<'a> BlockScan<'a> {
         BlockScan {
             data,
             block: Block::new(index, hash, None, before),
-            subjects: BTreeMap::new(),
+            subjects: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
             records: 0,
             damaged_bytes: 0,
             previous: before.seq,
@@ -147,7 +147,8 @@ impl<'a> BlockScan<'a> {
     }
 
     fn parts(&mut self, at: usize, record: &Record) {
-        let Some(bytes) = self.data.get(at..) else { return };
+        let data = self.data;
+        let Some(bytes) = data.get(at..) else { return };
         if let Some(header) = bytes.get(record.header.clone()).filter(|h| !h.is_empty()) {
             if matches!(MessageTtl::of_header(header), Ok(MessageTtl::Seconds(_))) {
                 self.block.ttls += 1;
@@ -157,12 +158,7 @@ impl<'a> BlockScan<'a> {
             }
         }
         if let Some(subject) = bytes.get(record.subject.clone()).filter(|s| !s.is_empty()) {
-            match self.subjects.get_mut(subject) {
-                Some(count) => *count += 1,
-                None => {
-                    self.subjects.insert(subject.into(), 1);
-                }
-            }
+            *self.subjects.entry(subject).or_default() += 1;
         }
     }
 

@@ -2,8 +2,7 @@
 //! state (spec 06, sections 9.2, 15 and 16).
 
 use super::FileStore;
-use super::block::Block;
-use super::lookup::last_in_block;
+use super::lookup::{Candidate, last_in_block};
 use super::remove::LAST_BLOCK_IS_BOUND;
 use crate::deletes::{DeleteBlock, ReplicatedState};
 use crate::error::{StoreError, StoreResult};
@@ -52,69 +51,84 @@ impl FileStore {
         if filter.is_all() {
             return Ok(self.blocks.iter().map(|block| block.live_from(start)).sum());
         }
-        let subjects = self.matching_subjects(filter);
-        let total: u64 = subjects.iter().map(|(_, info)| info.total).sum();
+        let mut candidates = self.candidates(filter);
+        let total: u64 = candidates.iter().map(|one| one.total).sum();
         if start <= self.totals.first.seq || total == 0 {
             return Ok(total);
         }
-        // Blocks wholly on one side of the start are counted on the shorter side; matches lie
-        // between the first and last blocks of the subjects only.
-        let lowest = subjects.iter().map(|(_, info)| info.first_block).min().unwrap_or(0);
-        let highest = subjects.iter().map(|(_, info)| info.last_block).max().unwrap_or(0);
         let middle = self.position_at_or_after(start);
+        let Some(middle_block) = self.blocks.get(middle).map(|block| block.index) else {
+            return Ok(0);
+        };
+        // Most subjects lie on one side of the start as a whole; of the others, the blocks on the
+        // shorter side are counted.
+        let mut count = 0;
+        candidates.retain(|one| {
+            if one.first_block > middle_block {
+                count += one.total;
+            }
+            one.may_be_in(middle_block)
+        });
+        let lowest = candidates.iter().map(|one| one.first_block).min();
+        let highest = candidates.iter().map(|one| one.last_block).max();
+        let (Some(lowest), Some(highest)) = (lowest, highest) else { return Ok(count) };
         let low = self.blocks.partition_point(|block| block.index < lowest);
         let high = self.blocks.partition_point(|block| block.index <= highest);
-        if middle >= high {
-            return Ok(0);
-        }
-        if middle < low {
-            return Ok(total);
-        }
+        let here = self.count_in_block(middle, filter, &candidates, start)?;
         if middle - low < high - middle {
-            let mut before = 0;
+            let whole = self.count_in_block(middle, filter, &candidates, 0)?;
+            let mut before = whole.saturating_sub(here);
             for position in low..middle {
-                before += self.count_in_block(position, filter, 0)?;
+                before += self.count_in_block(position, filter, &candidates, 0)?;
             }
-            let whole = self.count_in_block(middle, filter, 0)?;
-            let after = self.count_in_block(middle, filter, start)?;
-            return Ok(total.saturating_sub(before + whole - after));
+            let total: u64 = candidates.iter().map(|one| one.total).sum();
+            return Ok(count + total.saturating_sub(before));
         }
-        let mut count = 0;
-        for position in middle..high {
-            count += self.count_in_block(position, filter, start)?;
+        count += here;
+        for position in middle + 1..high {
+            count += self.count_in_block(position, filter, &candidates, 0)?;
         }
         Ok(count)
     }
 
+    /// How many messages of the candidates, which are all subjects that match and may be here, a
+    /// block holds at or after `start`.
     fn count_in_block(
         &mut self,
         position: usize,
         filter: &SubjectFilter,
+        candidates: &[Candidate],
         start: u64,
     ) -> StoreResult<u64> {
-        if self.blocks.get(position).is_none_or(Block::is_empty) {
+        let Some(block) = self.blocks.get(position).filter(|block| !block.is_empty()) else {
+            return Ok(0);
+        };
+        let index = block.index;
+        if !candidates.iter().any(|one| one.may_be_in(index)) {
             return Ok(0);
         }
         self.load_block(position)?;
-        let block = &mut self.blocks[position];
-        if start <= block.first.seq {
-            let Some(loaded) = &mut block.loaded else { return Ok(0) };
-            return Ok(loaded.with_subjects(|index, _, _| {
-                index
-                    .subjects()
-                    .filter(|(subject, _)| filter.matches(subject))
-                    .map(|(_, count)| count)
-                    .sum()
-            }));
-        }
-        let Some(loaded) = &block.loaded else { return Ok(0) };
+        let Some(loaded) = &mut self.blocks[position].loaded else { return Ok(0) };
         let mut count = 0;
-        let mut seq = start;
-        while let Some(live) = block.next_live(seq) {
-            if loaded.subject_of(live).is_some_and(|subject| filter.matches(subject)) {
-                count += 1;
+        if candidates.len() > loaded.count_subjects() {
+            let prefix = filter.literal_prefix();
+            if start == 0 {
+                loaded.visit_subjects(|subject, messages| {
+                    if subject.starts_with(prefix) && filter.matches(subject) {
+                        count += messages;
+                    }
+                });
+            } else {
+                loaded.visit_from(start, |_, subject| {
+                    let matches = subject.starts_with(prefix) && filter.matches(subject);
+                    count += u64::from(matches);
+                    true
+                });
             }
-            seq = live + 1;
+            return Ok(count);
+        }
+        for one in candidates.iter().filter(|one| one.may_be_in(index)) {
+            count += loaded.count_of(&one.subject, one.hash, start);
         }
         Ok(count)
     }
@@ -208,18 +222,18 @@ impl FileStore {
         let start_block =
             self.blocks.get(self.position_at_or_after(start)).map_or(0, |block| block.index);
         let mut total = 0;
-        for (subject, info) in self.matching_subjects(filter) {
-            let decided = match info.last {
-                0 if info.last_block > start_block => Some(true),
-                0 | LAST_BLOCK_IS_BOUND if info.last_block < start_block => Some(false),
-                0 | LAST_BLOCK_IS_BOUND => None,
-                last => Some(last >= start),
-            };
-            let counts = match decided {
-                Some(counts) => counts,
-                None => self.last_of_subject(&subject)?.is_some_and(|last| last >= start),
-            };
-            total += u64::from(counts);
+        let mut undecided: Vec<Box<[u8]>> = Vec::new();
+        filter.visit(&self.subjects, |subject, info| {
+            match info.last {
+                0 if info.last_block > start_block => total += 1,
+                0 | LAST_BLOCK_IS_BOUND if info.last_block < start_block => {}
+                0 | LAST_BLOCK_IS_BOUND => undecided.push(subject.into()),
+                last => total += u64::from(last >= start),
+            }
+            true
+        });
+        for subject in undecided {
+            total += u64::from(self.last_of_subject(&subject)?.is_some_and(|last| last >= start));
         }
         Ok(Pending { total, valid_through })
     }

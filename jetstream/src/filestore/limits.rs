@@ -3,7 +3,8 @@
 //! Removals by limits leave no tombstone: opening the store enforces the limits again.
 
 use super::FileStore;
-use super::remove::Removal;
+use super::append::HeldBefore;
+use super::remove::{LAST_BLOCK_IS_BOUND, Removal};
 use crate::config::DiscardPolicy;
 use crate::error::{StoreError, StoreResult};
 use crate::headers;
@@ -58,6 +59,24 @@ impl FileStore {
             }
         }
         Ok(replacing)
+    }
+
+    /// Keeps the limit of a subject that just got a message.
+    pub(super) fn enforce_per_subject_on(
+        &mut self,
+        subject: &[u8],
+        before: HeldBefore,
+    ) -> StoreResult<()> {
+        let Some(max) = limit(self.config.max_msgs_per_subject) else { return Ok(()) };
+        if before.messages < max {
+            return Ok(());
+        }
+        // The only message of a subject is its oldest, and it is known which that is.
+        if before.messages == 1 && before.last != 0 && before.last != LAST_BLOCK_IS_BOUND {
+            self.remove_by_limit(before.last)?;
+            return Ok(());
+        }
+        self.enforce_per_subject(subject)
     }
 
     /// Removes the oldest messages of a subject until its limit is kept.

@@ -1,8 +1,11 @@
 //! Loading messages and finding the next, previous and last ones (spec 06, section 15).
 
+use bytes::Bytes;
+
 use super::block::Block;
-use super::record::RecordError;
+use super::record::{RawRecord, RecordError};
 use super::remove::LAST_BLOCK_IS_BOUND;
+use super::subject_index::SubjectHash;
 use super::{FileStore, SubjectInfo};
 use crate::error::{StoreError, StoreResult};
 use crate::filter::SubjectFilter;
@@ -11,8 +14,10 @@ use crate::store::Lookup;
 use crate::time::Timestamp;
 use crate::types::StreamSequence;
 
-/// Records looked at one by one before a block's subject index is asked.
+/// Records looked at one by one before an index of a block's subjects is made.
 const LINEAR_SCAN: usize = 64;
+/// Subjects a block's index is asked for one by one; to find one of more, its records are looked at.
+const MAX_ASKED: usize = 2048;
 
 /// A sequence with the position of its block.
 pub(super) type Found = (u64, usize);
@@ -53,6 +58,11 @@ impl FileStore {
 
     /// Reads a live message. One that cannot be proved is declared lost.
     pub(super) fn read_message(&mut self, seq: u64, position: usize) -> StoreResult<StoredMessage> {
+        if let Some(cold) = self.read_cold(position, seq)
+            && let Some(message) = message_of(&cold.raw, cold.bytes, seq)
+        {
+            return Ok(message);
+        }
         self.load_block(position)?;
         for last_try in [false, true] {
             let Some(block) = self.blocks.get_mut(position).filter(|b| b.is_live(seq)) else {
@@ -122,56 +132,36 @@ impl FileStore {
         self.read_message(seq, position)
     }
 
-    /// The subjects that match, with what is known of them.
+    /// The subjects that match, with what is known of them, in the order of their bytes.
     pub(super) fn matching_subjects(
         &self,
         filter: &SubjectFilter,
     ) -> Vec<(Box<[u8]>, SubjectInfo)> {
         let mut found: Vec<(Box<[u8]>, SubjectInfo)> = Vec::new();
-        match filter {
-            SubjectFilter::All => {
-                self.subjects.iter_ordered(|subject, info| {
-                    found.push((subject.into(), *info));
-                    true
-                });
-            }
-            SubjectFilter::Literal(subject) => {
-                found.extend(self.subjects.find(subject).map(|info| (subject.clone(), *info)));
-            }
-            SubjectFilter::Wildcard(wildcard) => {
-                self.subjects
-                    .match_filter(wildcard, |subject, info| found.push((subject.into(), *info)));
-                found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            }
-            SubjectFilter::Any(_) => {
-                for part in filter.parts() {
-                    found.extend(self.matching_subjects(part));
-                }
-                found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-                found.dedup_by(|(a, _), (b, _)| a == b);
-            }
+        filter.visit(&self.subjects, |subject, info| {
+            found.push((subject.into(), *info));
+            true
+        });
+        if matches!(filter, SubjectFilter::Any(_)) {
+            found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
         found
     }
 
-    /// The blocks, from number `from` on, in which matches may be: pairs of first and last.
-    fn candidate_blocks(&self, filter: &SubjectFilter) -> Vec<(u32, u32)> {
-        let mut ranges = Vec::new();
-        for part in filter.parts() {
-            match part {
-                SubjectFilter::Literal(subject) => {
-                    let found = self.subjects.find(subject);
-                    ranges.extend(found.map(|info| (info.first_block, info.last_block)));
-                }
-                SubjectFilter::Wildcard(wildcard) => {
-                    self.subjects.match_filter(wildcard, |_, info| {
-                        ranges.push((info.first_block, info.last_block));
-                    });
-                }
-                SubjectFilter::All | SubjectFilter::Any(_) => ranges.push((0, u32::MAX)),
-            }
-        }
-        ranges
+    /// The subjects that match with the blocks they may be in.
+    pub(super) fn candidates(&self, filter: &SubjectFilter) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        filter.visit(&self.subjects, |subject, info| {
+            found.push(Candidate {
+                subject: subject.into(),
+                hash: SubjectHash::of(subject),
+                total: info.total,
+                first_block: info.first_block,
+                last_block: info.last_block,
+            });
+            true
+        });
+        found
     }
 
     /// The first live match at or after `start`, with the position of its block.
@@ -186,15 +176,11 @@ impl FileStore {
         }
         let mut position = self.position_at_or_after(start);
         // Subjects the index does not hold can only be found by looking.
-        let unindexed = match filter {
-            SubjectFilter::Literal(subject) => !sublist_indexes(subject),
-            _ => false,
-        };
-        let mut candidates: Option<Vec<(u32, u32)>> = match filter {
-            SubjectFilter::Literal(_) if !unindexed => Some(self.candidate_blocks(filter)),
+        let unindexed = is_unindexed(filter);
+        let mut candidates: Option<Vec<Candidate>> = match filter {
+            SubjectFilter::Literal(_) if !unindexed => Some(self.candidates(filter)),
             _ => None,
         };
-        let mut scanned = false;
         while position < self.blocks.len() {
             let block = &self.blocks[position];
             if block.is_empty() || block.last.seq < start {
@@ -210,15 +196,12 @@ impl FileStore {
                     }
                 }
             }
-            if scanned && candidates.is_none() && !unindexed {
-                candidates = Some(self.candidate_blocks(filter));
-            }
-            if let Some(ranges) = &candidates {
-                let index = self.blocks[position].index;
-                let next = ranges
+            if let Some(candidates) = &candidates {
+                let index = block.index;
+                let next = candidates
                     .iter()
-                    .filter(|(_, last)| *last >= index)
-                    .map(|(first, _)| (*first).max(index))
+                    .filter(|candidate| candidate.last_block >= index)
+                    .map(|candidate| candidate.first_block.max(index))
                     .min();
                 match next {
                     None => return Ok(None),
@@ -231,11 +214,19 @@ impl FileStore {
             }
             self.load_block(position)?;
             let Some(block) = self.blocks.get_mut(position) else { return Ok(None) };
-            if let Some(seq) = next_in_block(block, filter, start) {
+            let found = match &candidates {
+                Some(candidates) if candidates.len() <= MAX_ASKED => {
+                    first_of_candidates(block, candidates, start)
+                }
+                _ => next_in_block(block, filter, start),
+            };
+            if let Some(seq) = found {
                 return Ok(Some((seq, position)));
             }
             start = start.max(self.blocks[position].last.seq.saturating_add(1));
-            scanned = true;
+            if candidates.is_none() && !unindexed {
+                candidates = Some(self.candidates(filter));
+            }
             position += 1;
         }
         Ok(None)
@@ -251,11 +242,11 @@ impl FileStore {
         if self.totals.messages == 0 || start < self.totals.first.seq {
             return Ok(None);
         }
-        let unindexed = match filter {
-            SubjectFilter::Literal(subject) => !sublist_indexes(subject),
-            _ => false,
+        let unindexed = is_unindexed(filter);
+        let mut candidates: Option<Vec<Candidate>> = match filter {
+            SubjectFilter::Literal(_) if !unindexed => Some(self.candidates(filter)),
+            _ => None,
         };
-        let mut candidates: Option<Vec<(u32, u32)>> = None;
         let mut position = self.position_at_or_after(start).min(self.blocks.len() - 1) + 1;
         while position > 0 {
             position -= 1;
@@ -264,26 +255,28 @@ impl FileStore {
                 continue;
             }
             if filter.is_all() {
-                let mut seq = start.min(block.last.seq);
-                while seq >= block.first.seq && block.deleted.contains(seq) {
-                    seq -= 1;
+                match block.previous_live(start) {
+                    Some(seq) => return Ok(Some((seq, position))),
+                    None => continue,
                 }
-                if seq >= block.first.seq {
-                    return Ok(Some((seq, position)));
-                }
-                continue;
             }
-            if !unindexed {
-                let index = block.index;
-                let ranges = candidates.get_or_insert_with(|| self.candidate_blocks(filter));
-                if !ranges.iter().any(|(first, last)| *first <= index && index <= *last) {
-                    continue;
-                }
+            let index = block.index;
+            if candidates.as_ref().is_some_and(|all| !all.iter().any(|one| one.may_be_in(index))) {
+                continue;
             }
             self.load_block(position)?;
             let Some(block) = self.blocks.get_mut(position) else { return Ok(None) };
-            if let Some(seq) = previous_in_block(block, filter, start) {
+            let found = match &candidates {
+                Some(candidates) if candidates.len() <= MAX_ASKED => {
+                    last_of_candidates(block, candidates, start)
+                }
+                _ => previous_in_block(block, filter, start),
+            };
+            if let Some(seq) = found {
                 return Ok(Some((seq, position)));
+            }
+            if candidates.is_none() && !unindexed {
+                candidates = Some(self.candidates(filter));
             }
         }
         Ok(None)
@@ -338,7 +331,11 @@ impl FileStore {
             if block.is_empty() {
                 continue;
             }
+            let was_loaded = block.is_loaded();
             self.load_block(position)?;
+            if !was_loaded && info.last == 0 && !self.fits_cache() {
+                self.learn_last(position);
+            }
             let block = &mut self.blocks[position];
             let index = block.index;
             if let Some(seq) = last_in_block(block, subject, u64::MAX) {
@@ -350,6 +347,22 @@ impl FileStore {
             }
         }
         Ok(None)
+    }
+
+    /// Notes the last sequences of all subjects whose last message is in this block, so that it
+    /// need not be loaded again for each of them.
+    fn learn_last(&mut self, position: usize) {
+        let block = &mut self.blocks[position];
+        let (index, Some(loaded)) = (block.index, &mut block.loaded) else { return };
+        let subjects = &mut self.subjects;
+        loaded.visit_lasts(|subject, last| {
+            if let Some(info) = subjects.find_mut(subject)
+                && info.last == 0
+                && info.last_block == index
+            {
+                info.last = last;
+            }
+        });
     }
 
     /// The highest sequence of all subjects that match.
@@ -413,6 +426,10 @@ fn read_live(block: &mut Block, seq: u64) -> Result<StoredMessage, RecordError> 
     let raw = block.verified(seq)?;
     let loaded = block.loaded.as_mut().ok_or(RecordError::TooShort)?;
     let buffer = loaded.shared(seq, raw.payload.end).ok_or(RecordError::Overrun)?;
+    message_of(&raw, buffer, seq).ok_or(RecordError::Overrun)
+}
+
+fn message_of(raw: &RawRecord, buffer: Bytes, seq: u64) -> Option<StoredMessage> {
     let layout = MessageLayout {
         subject_start: raw.subject.start as u32,
         subject_len: raw.subject.len() as u16,
@@ -421,69 +438,109 @@ fn read_live(block: &mut Block, seq: u64) -> Result<StoredMessage, RecordError> 
         payload_start: raw.payload.start as u32,
     };
     let (sequence, timestamp) = (StreamSequence::new(seq), Timestamp::from_nanos(raw.timestamp));
-    StoredMessage::new(buffer, layout, sequence, timestamp).ok_or(RecordError::Overrun)
+    StoredMessage::new(buffer, layout, sequence, timestamp)
+}
+
+/// A subject that matches, with the blocks it may be in.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub subject: Box<[u8]>,
+    pub hash: SubjectHash,
+    pub total: u64,
+    pub first_block: u32,
+    pub last_block: u32,
+}
+
+impl Candidate {
+    pub fn may_be_in(&self, block: u32) -> bool {
+        self.first_block <= block && block <= self.last_block
+    }
+}
+
+fn is_unindexed(filter: &SubjectFilter) -> bool {
+    matches!(filter, SubjectFilter::Literal(subject) if !sublist_indexes(subject))
 }
 
 pub(super) fn first_in_block(block: &mut Block, subject: &[u8], from: u64) -> Option<u64> {
-    block
-        .loaded
-        .as_mut()?
-        .with_subjects(|index, base, live| index.first_from(base, subject, from, live))
+    block.loaded.as_mut()?.first_of(subject, SubjectHash::of(subject), from)
 }
 
 pub(super) fn last_in_block(block: &mut Block, subject: &[u8], to: u64) -> Option<u64> {
-    block.loaded.as_mut()?.with_subjects(|index, base, live| index.last_to(base, subject, to, live))
+    block.loaded.as_mut()?.last_of(subject, SubjectHash::of(subject), to)
 }
 
-/// The first match in a loaded block at or after `start`.
-fn next_in_block(block: &mut Block, filter: &SubjectFilter, start: u64) -> Option<u64> {
-    let mut seq = start;
-    for _ in 0..LINEAR_SCAN {
-        seq = block.next_live(seq)?;
-        if block.loaded.as_ref()?.subject_of(seq).is_some_and(|subject| filter.matches(subject)) {
-            return Some(seq);
-        }
-        seq += 1;
-    }
-    if let SubjectFilter::Literal(subject) = filter {
-        return first_in_block(block, subject, seq);
-    }
+/// The first message of any of these subjects at or after `start`. What is near is found without
+/// an index.
+fn first_of_candidates(block: &mut Block, candidates: &[Candidate], start: u64) -> Option<u64> {
+    let index = block.index;
     let loaded = block.loaded.as_mut()?;
-    let distinct = loaded.subject_index().len() as u64;
-    if distinct < block.live_from(seq) / 4 {
-        return block.loaded.as_mut()?.with_subjects(|index, base, live| {
-            let names: Vec<Box<[u8]>> = index
-                .subjects()
-                .filter(|(subject, _)| filter.matches(subject))
-                .map(|(subject, _)| subject.into())
-                .collect();
-            names.iter().filter_map(|name| index.first_from(base, name, seq, live)).min()
+    if let [only] = candidates
+        && !loaded.has_index()
+    {
+        let (mut looked, mut found) = (0, None);
+        loaded.visit_from(start, |seq, subject| {
+            looked += 1;
+            found = (*subject == *only.subject).then_some(seq);
+            found.is_none() && looked < LINEAR_SCAN
         });
-    }
-    while let Some(live) = block.next_live(seq) {
-        let subject = block.loaded.as_ref()?.subject_of(live);
-        if subject.is_some_and(|subject| filter.matches(subject)) {
-            return Some(live);
+        if found.is_some() || looked < LINEAR_SCAN {
+            return found;
         }
-        seq = live + 1;
     }
-    None
+    candidates
+        .iter()
+        .filter(|one| one.may_be_in(index))
+        .filter_map(|one| loaded.first_of(&one.subject, one.hash, start))
+        .min()
+}
+
+fn last_of_candidates(block: &mut Block, candidates: &[Candidate], to: u64) -> Option<u64> {
+    let index = block.index;
+    let loaded = block.loaded.as_mut()?;
+    candidates
+        .iter()
+        .filter(|one| one.may_be_in(index))
+        .filter_map(|one| loaded.last_of(&one.subject, one.hash, to))
+        .max()
+}
+
+/// The first match in a loaded block at or after `start`, one record after the other, unless the
+/// block has few subjects.
+fn next_in_block(block: &mut Block, filter: &SubjectFilter, start: u64) -> Option<u64> {
+    let loaded = block.loaded.as_mut()?;
+    if loaded.deserves_index() {
+        let distinct = loaded.count_subjects() as u64;
+        if distinct * 4 < block.messages {
+            let mut names: Vec<Box<[u8]>> = Vec::new();
+            let loaded = block.loaded.as_mut()?;
+            loaded.visit_subjects(|subject, _| {
+                if filter.matches(subject) {
+                    names.push(subject.into());
+                }
+            });
+            let first = |name: &Box<[u8]>| loaded.first_of(name, SubjectHash::of(name), start);
+            return names.iter().filter_map(first).min();
+        }
+    }
+    let (prefix, mut found) = (filter.literal_prefix(), None);
+    block.loaded.as_mut()?.visit_from(start, |seq, subject| {
+        if subject.starts_with(prefix) && filter.matches(subject) {
+            found = Some(seq);
+        }
+        found.is_none()
+    });
+    found
 }
 
 /// The last match in a loaded block at or before `start`.
 fn previous_in_block(block: &mut Block, filter: &SubjectFilter, start: u64) -> Option<u64> {
-    if let SubjectFilter::Literal(subject) = filter
-        && sublist_indexes(subject)
-    {
-        return last_in_block(block, subject, start);
-    }
-    let mut seq = start.min(block.last.seq);
-    while seq >= block.first.seq {
+    let prefix = filter.literal_prefix();
+    let mut seq = block.previous_live(start)?;
+    loop {
         let subject = block.loaded.as_ref()?.subject_of(seq);
-        if subject.is_some_and(|subject| filter.matches(subject)) {
+        if subject.is_some_and(|subject| subject.starts_with(prefix) && filter.matches(subject)) {
             return Some(seq);
         }
-        seq = seq.checked_sub(1)?;
+        seq = block.previous_live(seq.checked_sub(1)?)?;
     }
-    None
 }

@@ -16,15 +16,16 @@
 //! What is relied on of the disk: a directory's changes become durable in the order in which they
 //! were made.
 //!
-//! The parts: `record`, `compression`, `encryption` (formats), `block`, `subject_index`, `scan`
-//! (one block in memory), `append` (write path), `remove`, `purge`, `limits`, `expiry`, `upkeep`
+//! The parts: `record`, `compression`, `encryption` (formats), `block`, `subject_index`, `scan`,
+//! `cold` (one block in memory, or one record of it), `append` (write path), `remove`, `purge`, `limits`, `expiry`, `upkeep`
 //! (what goes away), `lookup`, `counts` (questions), `index_db`, `recovery`, `meta` (opening),
-//! `snapshot`, `archive`, `restore`.
+//! `meta_file`, `snapshot`, `archive`, `restore`.
 
 mod append;
 pub mod archive;
 mod block;
 mod block_scan;
+mod cold;
 pub mod compression;
 mod counts;
 pub mod encryption;
@@ -34,6 +35,7 @@ pub mod index_db;
 mod limits;
 mod lookup;
 mod meta;
+pub mod meta_file;
 mod purge;
 pub mod record;
 mod recovery;
@@ -59,7 +61,7 @@ use self::block::{Block, Mark};
 use self::encryption::{AssetKey, EncryptionConfig};
 use self::files::{Paths, disk_error};
 use self::record::NamedHash;
-use crate::config::StreamConfig;
+use crate::config::{StoreCompression, StreamConfig};
 use crate::disk::{DiskFile, SharedDisk};
 use crate::error::{StoreError, StoreResult};
 use crate::store::{RandomSource, StoreEffect};
@@ -174,6 +176,9 @@ pub struct FileStore {
     /// The stream's own key, when it is encrypted.
     key: Option<AssetKey>,
     block_size: u64,
+    /// How blocks are compressed. A changed configuration tells only of those rolled after the
+    /// next opening (spec 06, section 5.6).
+    compression: StoreCompression,
     cache_bytes: usize,
     cache_expire: Duration,
     name_hash: NamedHash,
@@ -284,7 +289,10 @@ impl FileStore {
         }
         let path = self.paths.block(block.index);
         let mut content = match files::read_block(self.disk.as_ref(), &path, block.key.as_ref()) {
-            Ok(content) => content.data,
+            Ok(content) => {
+                block.packed = content.compressed;
+                content.data
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Bytes::new(),
             Err(error) => return Err(disk_error("read", &path, &error)),
         };
@@ -384,10 +392,9 @@ impl FileStore {
             let block = &mut self.blocks[position];
             let index = block.index;
             if let Some(loaded) = &mut block.loaded {
-                loaded.with_subjects(|subjects, _, _| {
-                    for (subject, messages) in subjects.subjects() {
-                        add_subject(&mut self.subjects, subject, messages, index);
-                    }
+                let subjects = &mut self.subjects;
+                loaded.visit_subjects(|subject, messages| {
+                    add_subject(subjects, subject, messages, index);
                 });
             }
             if !was_loaded && position + 1 < self.blocks.len() {

@@ -405,6 +405,7 @@ impl FileStore {
         }
         let block = &mut self.blocks[position];
         block.sealed = false;
+        block.packed = false;
         block.unsynced = false;
         block.raw_len = kept.len() as u64;
         block.written = block.raw_len;

@@ -94,6 +94,7 @@ impl FileStore {
             paths: Paths::new(&options.dir),
             name_hash: NamedHash::new(&config.name),
             disk: options.disk,
+            compression: config.compression,
             config,
             created: options.created,
             random: options.random,

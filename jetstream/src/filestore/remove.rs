@@ -7,7 +7,7 @@ use super::block::Mark;
 use super::compression;
 use super::files::{disk_error, replace_block};
 use super::purge::highest;
-use super::record::{erase_in_place, trailing_checksum};
+use super::record::{RawRecord, erase_in_place, trailing_checksum};
 use super::{FileStore, SubjectInfo};
 use crate::config::StoreCompression;
 use crate::error::{StoreError, StoreResult};
@@ -130,7 +130,7 @@ impl FileStore {
         may_compress: bool,
     ) -> StoreResult<()> {
         let compress =
-            may_compress && self.config.compression == StoreCompression::S2 && content.len() >= 8;
+            may_compress && self.compression == StoreCompression::S2 && content.len() >= 8;
         let path = self.paths.block(self.blocks[position].index);
         let block = &self.blocks[position];
         debug_assert_eq!(block.pending(), 0);
@@ -149,6 +149,7 @@ impl FileStore {
         // The open file is the replaced one.
         block.file = None;
         block.unsynced = false;
+        block.packed = compress;
         block.raw_len = content.len() as u64;
         block.written = block.raw_len;
         block.last_checksum = trailing_checksum(&content).unwrap_or_default();
@@ -181,18 +182,22 @@ impl FileStore {
             self.bury_displaced()?;
         }
         let Some(position) = self.position_of(seq) else { return Ok(None) };
-        self.load_block(position)?;
-        let Some(position) = self.position_of(seq) else { return Ok(None) };
-        if self.blocks[position].verified(seq).is_err() {
-            self.find_damage(position);
-        }
-        let Some(block) = self.blocks.get_mut(position).filter(|block| block.is_live(seq)) else {
-            return Ok(None);
+        // The first message's successor has to be dated, for which its block is needed.
+        let cold = if self.blocks[position].first.seq == seq {
+            None
+        } else {
+            self.read_cold(position, seq)
         };
-        let Ok(raw) = block.verified(seq) else { return Ok(None) };
-        let Some(bytes) = block.record_bytes(seq) else { return Ok(None) };
-        let subject = Bytes::copy_from_slice(bytes.get(raw.subject.clone()).unwrap_or_default());
-        let ttl = match bytes.get(raw.header.clone()) {
+        let (raw, record) = match cold {
+            Some(cold) => (cold.raw, cold.bytes),
+            None => match self.loaded_record(seq)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let Some(position) = self.position_of(seq) else { return Ok(None) };
+        let subject = record.slice(raw.subject.clone());
+        let ttl = match record.get(raw.header.clone()) {
             Some(header) if !header.is_empty() && self.expiry.has_ttls() => {
                 MessageTtl::of_header(header).unwrap_or_default()
             }
@@ -237,6 +242,25 @@ impl FileStore {
         Ok(Some(TakenOut { subject, bytes: len }))
     }
 
+    /// The record of a live message, from its block; `None` when it turns out to be damaged.
+    fn loaded_record(&mut self, seq: u64) -> StoreResult<Option<(RawRecord, Bytes)>> {
+        let Some(position) = self.position_of(seq) else { return Ok(None) };
+        self.load_block(position)?;
+        let Some(position) = self.position_of(seq) else { return Ok(None) };
+        if self.blocks[position].verified(seq).is_err() {
+            self.find_damage(position);
+        }
+        let Some(block) = self.blocks.get_mut(position).filter(|block| block.is_live(seq)) else {
+            return Ok(None);
+        };
+        let Ok(raw) = block.verified(seq) else { return Ok(None) };
+        let Some(bytes) = block.record_bytes(seq) else { return Ok(None) };
+        // Only what stands before the payload is wanted; it is copied, since a slice would keep
+        // the block in memory.
+        let Some(before) = bytes.get(..raw.payload.start) else { return Ok(None) };
+        Ok(Some((raw, Bytes::copy_from_slice(before))))
+    }
+
     fn forget_subject(&mut self, subject: &[u8], seq: u64, block: u32) {
         if subject.is_empty() {
             return;
@@ -279,11 +303,7 @@ impl FileStore {
             && !self.subjects.is_empty()
         {
             let subjects = &mut self.subjects;
-            loaded.with_subjects(|held, _, _| {
-                for (subject, count) in held.subjects() {
-                    forget_many(subjects, subject, count, index);
-                }
-            });
+            loaded.visit_subjects(|subject, count| forget_many(subjects, subject, count, index));
         }
         let block = &mut self.blocks[position];
         if messages > 0 && why == Removal::Limit {

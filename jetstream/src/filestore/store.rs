@@ -216,8 +216,6 @@ impl Store for FileStore {
         if config.max_msgs_per_subject < -1 {
             config.max_msgs_per_subject = -1;
         }
-        // Compression of a running store stays as it is: blocks rolled after the next opening
-        // follow the new setting (spec 06, section 5.6).
         let old = std::mem::replace(&mut self.config, config);
         if let Err(error) = self.write_meta(false) {
             self.config = old;

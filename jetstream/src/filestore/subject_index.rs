@@ -1,17 +1,47 @@
 //! Which sequences of a loaded block belong to which subject.
 //!
-//! A hash table holds one entry per subject with its first and last sequence, and every slot of the
+//! A hash table holds one entry per subject with its first and last slot, and every slot of the
 //! block links to the next one of the same subject, so that going from message to message of one
-//! subject costs one step each. Removed slots stay linked and are stepped over.
+//! subject costs one step each. Removed slots stay linked and are stepped over. The subjects
+//! themselves are read where they stand in the block's bytes, which do not change while they are
+//! loaded.
 
 use hashbrown::HashTable;
 
 const END: u32 = u32::MAX;
+/// Slots looked at from the end before the links are followed from the beginning.
+const LOOK_BACK: usize = 64;
 
-#[derive(Debug, Clone)]
+/// Where the index finds what it does not hold: the subjects at their places, and which slots are
+/// live.
+pub(super) trait Slots {
+    /// The subject of the record at this offset of the block.
+    fn subject(&self, offset: u32) -> Option<&[u8]>;
+    /// The offset of a slot's record, while it is live.
+    fn offset(&self, slot: u32) -> Option<u32>;
+}
+
+/// The hash by which all blocks find a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SubjectHash(u32);
+
+impl SubjectHash {
+    pub fn of(subject: &[u8]) -> SubjectHash {
+        let hash = ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one(subject);
+        SubjectHash((hash >> 32) as u32)
+    }
+
+    /// The table takes its position from the low bits and its tag from the high ones.
+    fn spread(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    subject: Box<[u8]>,
-    hash: u64,
+    hash: SubjectHash,
+    /// Offset of a record that has the subject.
+    named_at: u32,
     first: u32,
     last: u32,
     /// Where the last search of this subject ended: readers go forward.
@@ -19,30 +49,20 @@ struct Entry {
     count: u32,
 }
 
-/// The subjects of one block. Sequences are given to it with the block's base, the sequence of
-/// slot 0.
+/// The subjects of one block, by slot.
 #[derive(Debug)]
 pub(super) struct SubjectIndex {
     table: HashTable<Entry>,
     next: Vec<u32>,
-    hasher: ahash::RandomState,
-    subject_bytes: usize,
 }
 
 impl SubjectIndex {
     pub fn with_slots(slots: usize) -> SubjectIndex {
-        SubjectIndex {
-            table: HashTable::new(),
-            next: vec![END; slots],
-            hasher: ahash::RandomState::with_seeds(1, 2, 3, 4),
-            subject_bytes: 0,
-        }
+        SubjectIndex { table: HashTable::new(), next: vec![END; slots] }
     }
 
     pub fn memory(&self) -> usize {
-        self.table.capacity() * (std::mem::size_of::<Entry>() + 1)
-            + self.next.capacity() * 4
-            + self.subject_bytes
+        self.table.capacity() * (std::mem::size_of::<Entry>() + 1) + self.next.capacity() * 4
     }
 
     pub fn grow(&mut self, slots: usize) {
@@ -51,15 +71,17 @@ impl SubjectIndex {
         }
     }
 
-    /// Adds the highest sequence so far.
-    pub fn append(&mut self, base: u64, seq: u64, subject: &[u8]) {
-        let Some(slot) = slot_of(base, seq) else { return };
+    /// Adds the highest slot so far, whose record is at `offset`.
+    pub fn append(&mut self, slot: u32, subject: &[u8], offset: u32, slots: &impl Slots) {
+        if slot == END {
+            return;
+        }
         self.grow(slot as usize + 1);
-        let hash = self.hasher.hash_one(subject);
+        let hash = SubjectHash::of(subject);
         let entry = self.table.entry(
-            hash,
-            |entry| entry.hash == hash && *entry.subject == *subject,
-            |e| e.hash,
+            hash.spread(),
+            |entry| entry.hash == hash && slots.subject(entry.named_at) == Some(subject),
+            |entry| entry.hash.spread(),
         );
         match entry {
             hashbrown::hash_table::Entry::Occupied(mut found) => {
@@ -71,10 +93,9 @@ impl SubjectIndex {
                 entry.count += 1;
             }
             hashbrown::hash_table::Entry::Vacant(free) => {
-                self.subject_bytes += subject.len();
                 free.insert(Entry {
-                    subject: subject.into(),
                     hash,
+                    named_at: offset,
                     first: slot,
                     last: slot,
                     cursor: slot,
@@ -85,10 +106,11 @@ impl SubjectIndex {
     }
 
     /// Takes one message of a subject out; its slot is dead from now on.
-    pub fn remove(&mut self, subject: &[u8]) {
-        let hash = self.hasher.hash_one(subject);
-        let found =
-            self.table.find_entry(hash, |entry| entry.hash == hash && *entry.subject == *subject);
+    pub fn remove(&mut self, subject: &[u8], slots: &impl Slots) {
+        let hash = SubjectHash::of(subject);
+        let found = self.table.find_entry(hash.spread(), |entry| {
+            entry.hash == hash && slots.subject(entry.named_at) == Some(subject)
+        });
         if let Ok(mut found) = found {
             let entry = found.get_mut();
             entry.count = entry.count.saturating_sub(1);
@@ -98,25 +120,28 @@ impl SubjectIndex {
         }
     }
 
-    fn entry_mut(&mut self, subject: &[u8]) -> Option<&mut Entry> {
-        let hash = self.hasher.hash_one(subject);
-        self.table.find_mut(hash, |entry| entry.hash == hash && *entry.subject == *subject)
+    fn entry_mut<'a>(
+        table: &'a mut HashTable<Entry>,
+        subject: &[u8],
+        hash: SubjectHash,
+        slots: &impl Slots,
+    ) -> Option<&'a mut Entry> {
+        table.find_mut(hash.spread(), |entry| {
+            entry.hash == hash && slots.subject(entry.named_at) == Some(subject)
+        })
     }
 
-    /// The first live sequence of a subject at or after `from`.
+    /// The first live slot of a subject at or after `from`.
     pub fn first_from(
         &mut self,
-        base: u64,
         subject: &[u8],
-        from: u64,
-        is_live: &dyn Fn(u64) -> bool,
-    ) -> Option<u64> {
-        let hash = self.hasher.hash_one(subject);
-        let entry =
-            self.table.find_mut(hash, |entry| entry.hash == hash && *entry.subject == *subject)?;
-        let from_slot = slot_of(base, from.max(base))?;
+        hash: SubjectHash,
+        from: u32,
+        slots: &impl Slots,
+    ) -> Option<u32> {
+        let entry = Self::entry_mut(&mut self.table, subject, hash, slots)?;
         let next = &self.next;
-        let live = |slot: u32| is_live(base + u64::from(slot));
+        let live = |slot: u32| slots.offset(slot).is_some();
         // Dead slots at the front are passed once.
         while !live(entry.first) {
             entry.first = *next.get(entry.first as usize)?;
@@ -125,50 +150,93 @@ impl SubjectIndex {
             }
         }
         let mut slot = entry.first;
-        if entry.cursor > slot && entry.cursor <= from_slot {
+        if entry.cursor > slot && entry.cursor <= from {
             slot = entry.cursor;
         }
-        while slot != END && (slot < from_slot || !live(slot)) {
+        while slot != END && (slot < from || !live(slot)) {
             slot = *next.get(slot as usize)?;
         }
         if slot == END {
             return None;
         }
         entry.cursor = slot;
-        Some(base + u64::from(slot))
+        Some(slot)
     }
 
-    /// The last live sequence of a subject at or before `to`.
+    /// The last live slot of a subject at or before `to`.
     pub fn last_to(
         &mut self,
-        base: u64,
         subject: &[u8],
-        to: u64,
-        is_live: &dyn Fn(u64) -> bool,
-    ) -> Option<u64> {
-        let entry = self.entry_mut(subject)?.clone();
-        let last = base + u64::from(entry.last);
-        if last <= to && is_live(last) {
-            return Some(last);
+        hash: SubjectHash,
+        to: u32,
+        slots: &impl Slots,
+    ) -> Option<u32> {
+        let entry = Self::entry_mut(&mut self.table, subject, hash, slots)?;
+        if entry.last <= to && slots.offset(entry.last).is_some() {
+            return Some(entry.last);
+        }
+        let end = entry.last.min(to);
+        for slot in (entry.first..=end).rev().take(LOOK_BACK) {
+            let here = slots.offset(slot).and_then(|offset| slots.subject(offset));
+            if here == Some(subject) {
+                return Some(slot);
+            }
         }
         let mut found = None;
         let mut slot = entry.first;
-        while slot != END {
-            let seq = base + u64::from(slot);
-            if seq > to {
-                break;
-            }
-            if is_live(seq) {
-                found = Some(seq);
+        while slot != END && slot <= to {
+            if slots.offset(slot).is_some() {
+                found = Some(slot);
             }
             slot = self.next.get(slot as usize).copied().unwrap_or(END);
+        }
+        if let Some(found) = found
+            && to >= entry.last
+        {
+            // What is behind it is dead for good, and need not be walked again.
+            entry.last = found;
+            if let Some(link) = self.next.get_mut(found as usize) {
+                *link = END;
+            }
         }
         found
     }
 
+    /// How many live messages of a subject there are at or after `from`.
+    pub fn count_from(
+        &mut self,
+        subject: &[u8],
+        hash: SubjectHash,
+        from: u32,
+        slots: &impl Slots,
+    ) -> u64 {
+        let Some(entry) = Self::entry_mut(&mut self.table, subject, hash, slots) else { return 0 };
+        if from <= entry.first {
+            return u64::from(entry.count);
+        }
+        let mut count = 0;
+        let mut slot = entry.first;
+        while slot != END {
+            count += u64::from(slot >= from && slots.offset(slot).is_some());
+            slot = self.next.get(slot as usize).copied().unwrap_or(END);
+        }
+        count
+    }
+
     /// Every subject with its number of messages, in no order.
-    pub fn subjects(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.table.iter().map(|entry| (&*entry.subject, u64::from(entry.count)))
+    pub fn subjects<'a>(&self, slots: &'a impl Slots) -> impl Iterator<Item = (&'a [u8], u64)> {
+        self.table
+            .iter()
+            .filter_map(move |entry| Some((slots.subject(entry.named_at)?, u64::from(entry.count))))
+    }
+
+    /// Every subject with its last live slot, in no order; those whose last slot is dead are left
+    /// out.
+    pub fn lasts<'a>(&self, slots: &'a impl Slots) -> impl Iterator<Item = (&'a [u8], u32)> {
+        self.table.iter().filter_map(move |entry| {
+            slots.offset(entry.last)?;
+            Some((slots.subject(entry.named_at)?, entry.last))
+        })
     }
 
     /// How many subjects there are.
@@ -177,42 +245,65 @@ impl SubjectIndex {
     }
 }
 
-fn slot_of(base: u64, seq: u64) -> Option<u32> {
-    u32::try_from(seq.checked_sub(base)?).ok().filter(|slot| *slot != END)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// Slots whose record is at ten times their number.
+    struct Listed {
+        live: BTreeSet<u32>,
+    }
+
+    fn name(slot: u32) -> &'static [u8] {
+        [b"a", b"b", b"c"][(slot % 3) as usize]
+    }
+
+    impl Slots for Listed {
+        fn subject(&self, offset: u32) -> Option<&[u8]> {
+            Some(name(offset / 10))
+        }
+
+        fn offset(&self, slot: u32) -> Option<u32> {
+            self.live.contains(&slot).then_some(slot * 10)
+        }
+    }
+
     #[test]
     fn subjects_are_found_among_others_and_after_removals() {
-        let base = 10;
         let mut index = SubjectIndex::with_slots(0);
-        let mut live = BTreeSet::new();
-        let subject = |seq: u64| [b"a", b"b", b"c"][(seq % 3) as usize];
-        for seq in base..base + 30 {
-            index.append(base, seq, subject(seq));
-            live.insert(seq);
+        let mut slots = Listed { live: BTreeSet::new() };
+        for slot in 0..300 {
+            slots.live.insert(slot);
+            index.append(slot, name(slot), slot * 10, &slots);
         }
-        for gone in [12, 15, 18, 39, 38, 25] {
-            live.remove(&gone);
-            index.remove(subject(gone));
+        let gone = [0, 2, 3, 5, 29, 28, 15].into_iter().chain(200..300).chain(60..160);
+        for slot in gone {
+            slots.live.remove(&slot);
+            index.remove(name(slot), &slots);
         }
-        for name in [b"a", b"b", b"c"] {
-            let expected: Vec<u64> =
-                live.iter().copied().filter(|seq| subject(*seq) == name).collect();
-            let counted = index.subjects().find(|(subject, _)| *subject == name).unwrap();
+        for subject in [b"a", b"b", b"c"] {
+            let hash = SubjectHash::of(subject);
+            let expected: Vec<u32> =
+                slots.live.iter().copied().filter(|slot| name(*slot) == subject).collect();
+            let counted = index.subjects(&slots).find(|(found, _)| found == subject).unwrap();
             assert_eq!(counted.1, expected.len() as u64);
-            for from in (0..45).chain([20, 11, 30]) {
-                let next = index.first_from(base, name, from, &|seq| live.contains(&seq));
-                assert_eq!(next, expected.iter().copied().find(|seq| *seq >= from), "{from}");
-                let last = index.last_to(base, name, from, &|seq| live.contains(&seq));
-                assert_eq!(last, expected.iter().copied().rfind(|seq| *seq <= from), "{from}");
+            for from in (0..305).chain([20, 11, 30, 299, 60]) {
+                let next = index.first_from(subject, hash, from, &slots);
+                assert_eq!(next, expected.iter().copied().find(|slot| *slot >= from), "{from}");
+                let last = index.last_to(subject, hash, from, &slots);
+                assert_eq!(last, expected.iter().copied().rfind(|slot| *slot <= from), "{from}");
+                let count = index.count_from(subject, hash, from, &slots);
+                assert_eq!(count, expected.iter().filter(|slot| **slot >= from).count() as u64);
             }
         }
-        assert_eq!(index.first_from(base, b"d", 0, &|_| true), None);
+        assert_eq!(index.first_from(b"d", SubjectHash::of(b"d"), 0, &slots), None);
         assert_eq!(index.len(), 3);
+        // What is appended behind dead slots is found behind what is left.
+        slots.live.insert(300);
+        index.append(300, name(300), 3000, &slots);
+        let hash = SubjectHash::of(b"a");
+        assert_eq!(index.last_to(b"a", hash, 1000, &slots), Some(300));
+        assert_eq!(index.first_from(b"a", hash, 199, &slots), Some(300));
     }
 }

@@ -354,6 +354,7 @@ impl FileStore {
             return Err(self.fail(disk_error("write", &path, &error)));
         }
         self.names_changed = true;
+        self.blocks[position].packed = true;
         if !was_loaded {
             self.blocks[position].unload();
         }

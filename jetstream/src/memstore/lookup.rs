@@ -1,5 +1,6 @@
 //! Finding and counting messages (spec 06 §15).
 
+use super::cursor::MatchCursor;
 use super::record::Record;
 use super::subjects::SubjectState;
 use super::{MemoryStore, Slot};
@@ -15,6 +16,8 @@ const SCAN_FIRST: usize = 64;
 /// Subjects the tree is asked about in one search; a filter that matches more is likely to find a
 /// message by scanning.
 const MAX_SUBJECTS_ASKED: usize = 4096;
+/// Links followed in one search before it goes on by scanning.
+const MAX_STEPS: usize = 1 << 16;
 
 fn subject(slot: &Slot) -> &[u8] {
     Record(&slot.record).subject()
@@ -34,7 +37,7 @@ impl MemoryStore {
         self.slots.get(sequence).map(|slot| Record(&slot.record).message(sequence))
     }
 
-    pub(super) fn find_next(&self, filter: &SubjectFilter, start: u64) -> Lookup {
+    pub(super) fn find_next(&mut self, filter: &SubjectFilter, start: u64) -> Lookup {
         let start = start.max(self.first);
         let found = match filter {
             SubjectFilter::All => self.slots.next(start).map(|(sequence, _)| sequence),
@@ -66,34 +69,63 @@ impl MemoryStore {
         self.subject_from(state, start).map(|(sequence, _)| sequence)
     }
 
-    fn next_matching(&self, filter: &SubjectFilter, start: u64) -> Option<u64> {
-        let scan = |from: u64, to: u64, limit: usize| {
+    fn next_matching(&mut self, filter: &SubjectFilter, start: u64) -> Option<u64> {
+        if let Some(cursor) = &mut self.cursor
+            && let Some(found) = cursor.next(&self.slots, filter, start)
+        {
+            return Some(found);
+        }
+        let scan = |from: u64, limit: usize| {
             self.slots
                 .from(from)
                 .take(limit)
-                .take_while(|(sequence, _)| *sequence <= to)
                 .find(|(_, slot)| filter.matches(subject(slot)))
                 .map(|(sequence, _)| sequence)
         };
-        if let Some(found) = scan(start, self.last, SCAN_FIRST) {
+        if let Some(found) = scan(start, SCAN_FIRST) {
             return Some(found);
         }
-        // The tree tells how far a match can be, or that there is none.
-        let (mut lowest, mut nearest, mut asked) = (u64::MAX, self.last, 0);
+        // The tree tells where the next message of each subject is, or that there is none.
+        let (mut firsts, mut asked, mut steps) = (Vec::new(), 0, 0);
         let complete = filter.visit(&self.subjects, |_, state| {
             asked += 1;
             if state.last >= start {
-                lowest = lowest.min(state.first.max(start));
-                let certain = if state.first >= start { state.first } else { state.last };
-                nearest = nearest.min(certain);
+                let (first, walked) = self.next_linked(state, start);
+                firsts.push(first);
+                steps += walked;
             }
-            asked < MAX_SUBJECTS_ASKED
+            asked < MAX_SUBJECTS_ASKED && steps < MAX_STEPS
         });
-        if complete {
-            scan(lowest, nearest, usize::MAX)
-        } else {
-            scan(start, self.last, usize::MAX)
+        if !complete {
+            return scan(start, usize::MAX);
         }
+        let found = firsts.iter().copied().min();
+        self.cursor = Some(MatchCursor::new(filter, start, self.last, firsts));
+        found
+    }
+
+    /// The first message of a subject at or after `start`, which its last one is, and how many
+    /// links were followed from the nearer end to find it.
+    fn next_linked(&self, state: &SubjectState, start: u64) -> (u64, usize) {
+        let mut steps = 0;
+        if start.saturating_sub(state.first) < state.last - start {
+            let mut sequence = state.first;
+            while sequence < start
+                && let Some(slot) = self.slots.get(sequence)
+            {
+                sequence = slot.next;
+                steps += 1;
+            }
+            return (sequence, steps);
+        }
+        let mut sequence = state.last;
+        while let Some(slot) = self.slots.get(sequence)
+            && slot.previous >= start
+        {
+            sequence = slot.previous;
+            steps += 1;
+        }
+        (sequence, steps)
     }
 
     pub(super) fn find_previous(&self, filter: &SubjectFilter, start: u64) -> Lookup {

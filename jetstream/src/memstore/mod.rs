@@ -10,6 +10,7 @@
 //! the sum of all accounted sizes; `first` is the first message, or one past `last` when there is
 //! none (0 in a store that never held anything).
 
+mod cursor;
 mod expiry;
 mod lookup;
 mod record;
@@ -33,6 +34,7 @@ use crate::time::Timestamp;
 use crate::timewheel::TimeWheel;
 use crate::types::{MessageTtl, SimpleState, StreamSequence, StreamState};
 use bytes::Bytes;
+use cursor::MatchCursor;
 use record::Record;
 use slots::{Slot, Slots};
 use std::collections::VecDeque;
@@ -71,6 +73,8 @@ pub struct MemoryStore {
     received_any: bool,
     effects: VecDeque<StoreEffect>,
     scratch: Vec<u8>,
+    /// Where the last search for few subjects got to.
+    cursor: Option<MatchCursor>,
     closed: bool,
 }
 
@@ -101,6 +105,7 @@ impl MemoryStore {
             received_any: false,
             effects: VecDeque::new(),
             scratch: Vec::new(),
+            cursor: None,
             closed: false,
             config,
         };
@@ -197,15 +202,22 @@ impl MemoryStore {
         if self.slots.is_empty() {
             self.first = sequence;
         }
-        let previous = self.link_last(message.subject, sequence);
+        let linked = self.link_last(message.subject, sequence);
+        let previous = linked.map_or(0, |(previous, _)| previous);
         self.slots.push(sequence, Slot { record, previous, next: 0 });
         self.bytes = self.bytes.saturating_add(bytes);
         self.last = sequence;
         self.last_time = timestamp;
         self.effects.push_back(StoreEffect::Added { sequence: sequence.into(), bytes });
 
-        if previous != 0 && self.max_per_subject().is_some() {
-            self.enforce_subject_limit(message.subject);
+        if let (Some((_, state)), Some(limit)) = (linked, self.max_per_subject()) {
+            // The first message of the subject, the one behind it, and so on.
+            let mut first = state.first;
+            for _ in limit..state.messages {
+                let next = self.slots.get(first).map_or(0, |slot| slot.next);
+                self.remove_one(first);
+                first = next;
+            }
         }
         self.enforce_stream_limits();
         self.track_expiry(sequence, message.ttl, timestamp, now);
@@ -295,6 +307,7 @@ impl MemoryStore {
     fn clear_messages(&mut self) {
         self.slots.clear();
         self.subjects.clear();
+        self.cursor = None;
         self.bytes = 0;
         self.markers.clear();
         if let Some(wheel) = &mut self.wheel {
@@ -621,6 +634,8 @@ impl Store for MemoryStore {
             .take_while(|gone| *gone > sequence)
             .collect();
         let (messages, bytes) = self.take_out_all(&gone);
+        // Sequences it knows will be given out again.
+        self.cursor = None;
         self.last = sequence;
         if self.slots.is_empty() {
             self.first = sequence.saturating_add(1);

@@ -12,22 +12,29 @@ pub(super) struct SubjectState {
 }
 
 impl MemoryStore {
-    /// Appends `sequence` to the messages of a subject; returns the one before it, 0 for none. A
-    /// message without a subject, or with one the tree refuses, stays unlinked.
-    pub(super) fn link_last(&mut self, subject: &[u8], sequence: u64) -> u64 {
+    /// Appends `sequence` to the messages of a subject; returns the one before it and what the
+    /// subject has now, or `None` when it is the first. A message without a subject, or with one
+    /// the tree refuses, stays unlinked.
+    pub(super) fn link_last(
+        &mut self,
+        subject: &[u8],
+        sequence: u64,
+    ) -> Option<(u64, SubjectState)> {
         if subject.is_empty() {
-            return 0;
+            return None;
         }
         let first = SubjectState { messages: 1, first: sequence, last: sequence };
-        let Some((state, false)) = self.subjects.entry_or_insert_with(subject, || first) else {
-            return 0;
-        };
+        let (state, inserted) = self.subjects.entry_or_insert_with(subject, || first)?;
+        if inserted {
+            return None;
+        }
         let previous = std::mem::replace(&mut state.last, sequence);
         state.messages += 1;
+        let state = *state;
         if let Some(slot) = self.slots.get_mut(previous) {
             slot.next = sequence;
         }
-        previous
+        Some((previous, state))
     }
 
     /// Takes `sequence`, which lay between `previous` and `next`, out of a subject's messages.

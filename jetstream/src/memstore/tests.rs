@@ -322,3 +322,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn few_matches_among_many_messages_are_found_whatever_happens_between_searches() {
+    let mut bench = bench(conformance::config());
+    let filter = SubjectFilter::new("bar.*");
+    let next = |bench: &mut Bench, start: u64| {
+        let found = bench.store.load_next(&filter, sequence(start)).expect("open").found();
+        found.map(|message| message.sequence().get())
+    };
+    for round in 0..5 {
+        bench.put_many("foo", 200);
+        bench.put(&format!("bar.{}", round % 3));
+    }
+    // 201 bar.0, 402 bar.1, 603 bar.2, 804 bar.0, 1005 bar.1
+    for (start, found) in [(0, 201), (202, 402), (403, 603), (604, 804), (805, 1005)] {
+        assert_eq!(next(&mut bench, start), Some(found));
+    }
+    assert_eq!(next(&mut bench, 1006), None);
+    assert_eq!(next(&mut bench, 300), Some(402), "back again");
+    bench.remove([603]);
+    assert_eq!(next(&mut bench, 403), Some(804), "what is removed is passed");
+    bench.put_many("foo", 100);
+    let new = bench.put("bar.new");
+    assert_eq!(next(&mut bench, 805), Some(1005));
+    assert_eq!(next(&mut bench, 1006), Some(new), "a subject that was not there");
+    let other = SubjectFilter::new("bar.*.x");
+    assert_eq!(bench.store.load_next(&other, sequence(1)).expect("open").found(), None);
+    // Sequences that are given out again are looked at again.
+    assert_eq!(next(&mut bench, 403), Some(804));
+    bench.store.truncate(sequence(700), START).expect("open");
+    bench.put_many("foo", 300);
+    assert_eq!(next(&mut bench, 700), None);
+    let last = bench.put("bar.1");
+    assert_eq!(next(&mut bench, 700), Some(last));
+    assert_eq!(next(&mut bench, 1), Some(201));
+}

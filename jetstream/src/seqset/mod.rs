@@ -164,6 +164,27 @@ impl SequenceSet {
         }
     }
 
+    /// How many sequences at or after `sequence` are in the set; the shorter side is counted.
+    pub fn count_from(&self, sequence: u64) -> u64 {
+        let (key, offset) = split(sequence);
+        let whole = |chunks: std::collections::btree_map::Range<'_, u64, Chunk>| {
+            chunks.map(|(_, chunk)| u64::from(chunk.count())).sum::<u64>()
+        };
+        let below = self
+            .chunks
+            .get(&key)
+            .map_or(0, |chunk| chunk.iter().take_while(|held| *held < offset).count() as u64);
+        let middle = match (self.chunks.first_key_value(), self.chunks.last_key_value()) {
+            (Some((first, _)), Some((last, _))) => first + (last - first) / 2,
+            _ => return 0,
+        };
+        if key > middle {
+            whole(self.chunks.range(key..)) - below
+        } else {
+            self.len - whole(self.chunks.range(..key)) - below
+        }
+    }
+
     /// Adds every sequence of `other`.
     pub fn union_with(&mut self, other: &SequenceSet) {
         for (key, chunk) in &other.chunks {

@@ -338,6 +338,7 @@ proptest! {
             prop_assert_eq!(set.contains(probe), model.contains(&probe));
             let absent = (probe..).find(|n| !model.contains(n));
             prop_assert_eq!(set.next_absent(probe), absent);
+            prop_assert_eq!(set.count_from(probe), model.range(probe..).count() as u64);
         }
         let bytes = encoded(&set);
         prop_assert_eq!(bytes.len(), set.encoded_len());

@@ -1,8 +1,9 @@
 //! What a stream knows of the server around it.
 
 use crate::api_error::ApiError;
-use crate::config::StorageType;
+use crate::config::{StorageType, StreamConfig};
 use crate::error::StoreResult;
+use crate::memstore::MemoryStore;
 use crate::store::Store;
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +49,9 @@ pub trait StagingArea: Send {
     /// An empty store for the batch whose id has this hash. Messages must survive a crash of the
     /// server where the stream is in files, so that a batch that was half moved over when it
     /// crashed can be completed (see [`Stream::recover_batch`](super::Stream::recover_batch)).
+    ///
+    /// # Errors
+    /// What keeps a store from being made.
     fn open(&mut self, hash: &str) -> StoreResult<Box<dyn Store>>;
 }
 
@@ -57,11 +61,8 @@ pub struct MemoryStaging;
 
 impl StagingArea for MemoryStaging {
     fn open(&mut self, _hash: &str) -> StoreResult<Box<dyn Store>> {
-        let config = crate::config::StreamConfig {
-            storage: StorageType::Memory,
-            ..crate::config::StreamConfig::default()
-        };
-        Ok(Box::new(crate::memstore::MemoryStore::new(config)?))
+        let config = StreamConfig { storage: StorageType::Memory, ..StreamConfig::default() };
+        Ok(Box::new(MemoryStore::new(config)?))
     }
 }
 

@@ -180,8 +180,7 @@ mod tests {
             let payload = format!(r#"{{"val":"{value}"}}"#);
             counter.add(1.into(), Some(source), b"x", header, payload.as_bytes()).expect("added")
         };
-        let mut counter = Counter::default();
-        counter.total = 100.into();
+        let mut counter = Counter { total: 100.into(), ..Counter::default() };
         let (_, payload) = sourced(&mut counter, "10");
         assert_eq!(text(&payload), r#"{"val":"110"}"#);
         let (header, payload) = sourced(&mut counter, "25");

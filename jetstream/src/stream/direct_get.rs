@@ -86,14 +86,19 @@ impl GetRequest {
         if !(seq || last || next || multi || start) {
             return Err(EMPTY);
         }
-        let conflicting = (seq && last)
-            || (seq && start)
-            || (start && last)
-            || (last && next)
-            || (last && self.batch > 0)
-            || (last && multi)
-            || (next && multi)
-            || (self.up_to_seq > 0 && self.up_to_time.is_some());
+        let batch = self.batch > 0;
+        let ceilings = self.up_to_seq > 0 && self.up_to_time.is_some();
+        let conflicting = [
+            (seq, last),
+            (seq, start),
+            (start, last),
+            (last, next),
+            (last, batch),
+            (last, multi),
+            (next, multi),
+        ]
+        .contains(&(true, true));
+        let conflicting = conflicting || ceilings;
         if conflicting { Err(CONFLICTING) } else { Ok(()) }
     }
 

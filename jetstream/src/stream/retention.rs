@@ -113,9 +113,9 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the store.
-    pub fn remove_unneeded<'a>(
+    pub fn remove_unneeded(
         &mut self,
-        consumers: &[&'a dyn ConsumerView],
+        consumers: &[&dyn ConsumerView],
         now: Timestamp,
     ) -> StoreResult<u64> {
         if !self.removes_acknowledged()

@@ -1,10 +1,18 @@
 //! Subjects of imports on both sides.
 
 use super::*;
+use crate::account::Accounts;
+use crate::config::options::Options;
+use crate::config::options::account::{
+    AccountOptions, ServiceExport as ConfiguredExport, ServiceImport as ConfiguredService,
+    StreamImport as ConfiguredStream,
+};
+use crate::subscription::Destination;
 
 fn options() -> Options {
     Options {
         accounts: vec![AccountOptions::new("A"), AccountOptions::new("B")],
+        no_system_account: true,
         ..Options::with_defaults()
     }
 }
@@ -18,7 +26,8 @@ fn stream(subject: &str, prefix: &str, to: &str) -> Arc<StreamImport> {
         to: to.to_owned(),
         allow_trace: false,
     };
-    stream_import(&accounts, &configured).unwrap()
+    let exporter = accounts.get("A").unwrap();
+    Arc::new(StreamImport::new(&exporter, &configured).unwrap())
 }
 
 fn text(bytes: Vec<u8>) -> String {

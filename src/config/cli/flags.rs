@@ -1,10 +1,10 @@
 //! The flags of the command line and what they set (spec 02 §7.1).
 
+use crate::config::options::Options;
 use crate::config::options::listen::Port;
-use crate::config::options::{Options, Switch};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Everything flags can set.
 #[derive(Clone, Debug, Default)]
@@ -163,31 +163,6 @@ impl Parsed {
                 Assignment::Switch(set, on) => set(flags, *on),
             }
         }
-    }
-
-    /// The switches that were given, with their values.
-    pub(super) fn explicit_switches(&self, flags: &Flags) -> BTreeMap<Switch, bool> {
-        let mut explicit = BTreeMap::new();
-        let options = &flags.options;
-        for name in &self.names {
-            let (switches, on): (&[Switch], bool) = match name.as_str() {
-                "DVV" => (
-                    &[Switch::Debug, Switch::Trace, Switch::TraceVerbose],
-                    flags.debug_and_verbose_trace,
-                ),
-                "DV" => (&[Switch::Debug, Switch::Trace], flags.debug_and_trace),
-                "D" | "debug" => (&[Switch::Debug], options.debug),
-                "VV" => (&[Switch::Trace, Switch::TraceVerbose], flags.verbose_trace),
-                "V" | "trace" => (&[Switch::Trace], options.trace),
-                "T" | "logtime" => (&[Switch::Logtime], options.logtime),
-                "s" | "syslog" => (&[Switch::Syslog], options.syslog),
-                "no_advertise" => (&[Switch::ClusterNoAdvertise], options.cluster.no_advertise),
-                "js" => (&[Switch::JetStream], options.jetstream.enabled),
-                _ => continue,
-            };
-            explicit.extend(switches.iter().map(|switch| (*switch, on)));
-        }
-        explicit
     }
 }
 

@@ -10,15 +10,14 @@ mod redact;
 
 use super::claims::ClaimsDecoder;
 use super::environment::Environment;
+use super::options::Options;
 use super::options::listen::Port;
 use super::options::tls::{CipherSuite, Curve, TlsOptions};
-use super::options::{Options, Switch};
 use super::report::ConfigError;
 use super::secret::Secret;
 use super::text::quote;
 use super::url::{Url, split_host_port};
 use flags::{Flags, Parsed};
-use std::collections::BTreeMap;
 
 pub use help::{USAGE, VERSION, tls_help};
 pub use redact::redact_arguments;
@@ -75,19 +74,8 @@ pub struct SignalRequest {
 pub struct Startup {
     /// The options of flags and file, before the baseline is set.
     pub options: Options,
-    /// The flags alone, for reloading the file later.
-    pub flags: FlagSnapshot,
     /// Warnings of the file, to be printed as they are on standard error.
     pub warnings: String,
-}
-
-/// What the command line said, which is laid over the file again at each reload.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FlagSnapshot {
-    /// Options with nothing set but what flags set.
-    pub options: Options,
-    /// The switches that were given.
-    pub explicit: BTreeMap<Switch, bool>,
 }
 
 /// Evaluates the arguments after the program's name.
@@ -100,6 +88,23 @@ pub fn evaluate(
     match try_evaluate(arguments, environment, claims) {
         Ok(action) => action,
         Err(error) => Action::Exit(Exit::failure(&error)),
+    }
+}
+
+/// Evaluates the arguments of a running server again, for the file may have changed. Warnings are
+/// dropped.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn load_again(
+    arguments: &[String],
+    environment: &dyn Environment,
+    claims: &dyn ClaimsDecoder,
+) -> Result<Options, String> {
+    match try_evaluate(arguments, environment, claims)? {
+        Action::Run(startup) => Ok(startup.options),
+        // The same arguments have started the server.
+        Action::Exit(_) | Action::Signal(_) => Err("no server is to be started".to_owned()),
     }
 }
 
@@ -122,8 +127,6 @@ fn try_evaluate(
     if let Some(exit) = information(&flags, &parsed.rest)? {
         return Ok(Action::Exit(exit));
     }
-    let snapshot =
-        FlagSnapshot { options: flags.options.clone(), explicit: parsed.explicit_switches(&flags) };
     if !flags.signal.is_empty() {
         return signal(&flags.signal).map(Action::Signal);
     }
@@ -162,7 +165,7 @@ fn try_evaluate(
         let text = "solicited routes require cluster capabilities, e.g. --cluster";
         return Err(text.to_owned());
     }
-    Ok(Action::Run(Box::new(Startup { options, flags: snapshot, warnings })))
+    Ok(Action::Run(Box::new(Startup { options, warnings })))
 }
 
 /// Requests for nothing but a text.
@@ -547,17 +550,5 @@ mod tests {
         );
         let tls = options(&["--tlsverify", "--tlscert", &cert, "--tlskey", &key]).tls.unwrap();
         assert!(tls.verify && tls.certificates.len() == 1);
-    }
-
-    #[test]
-    fn explicit_switches_are_remembered_for_reloads() {
-        let Action::Run(startup) = run(&["-DV", "-T=false", "-js"]) else { panic!() };
-        let expected = [
-            (Switch::Debug, true),
-            (Switch::Trace, true),
-            (Switch::Logtime, false),
-            (Switch::JetStream, true),
-        ];
-        assert_eq!(startup.flags.explicit, BTreeMap::from(expected));
     }
 }

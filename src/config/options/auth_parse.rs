@@ -7,9 +7,9 @@ use super::auth::{
 };
 use crate::config::lang::{Kind, Value};
 use crate::config::load::{Loader, array, boolean, integer, string, table};
+use crate::config::permissions;
 use crate::config::report::Diagnostic;
 use crate::config::secret::Secret;
-use crate::config::subject;
 use crate::config::text::{self, quote, quote_list};
 use crate::nkey::{self, KeyType};
 use std::sync::Arc;
@@ -430,6 +430,6 @@ fn permission_subjects(value: &Value, queues: bool) -> Result<Vec<String>, Diagn
             ));
         }
     };
-    subject::check_permissions(&subjects, queues).map_err(|error| Diagnostic::at(value, error))?;
+    permissions::check(&subjects, queues).map_err(|error| Diagnostic::at(value, error))?;
     Ok(subjects)
 }

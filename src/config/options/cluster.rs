@@ -8,9 +8,9 @@ use super::tls::parse::TlsUse;
 use super::{Options, Switch, defaults};
 use crate::config::lang::Value;
 use crate::config::load::{Loader, array, boolean, integer, port, string};
+use crate::config::permissions;
 use crate::config::report::Diagnostic;
 use crate::config::secret::Secret;
-use crate::config::subject;
 use crate::config::text::duration;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,7 +229,7 @@ impl RoutePermissions {
             let Some(SubjectPermission { allow, deny }) = permission else { continue };
             let lists = [("allow", allow.as_deref().unwrap_or_default()), ("deny", deny)];
             for (list, subjects) in lists {
-                subject::check_permissions(subjects, false)
+                permissions::check(subjects, false)
                     .map_err(|error| format!("cluster {side} {list}: {error}"))?;
             }
         }

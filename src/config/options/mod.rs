@@ -80,6 +80,8 @@ pub struct Options {
     pub logtime: bool,
     /// `logtime_utc`.
     pub logtime_utc: bool,
+    /// `log_format`, which the reference does not have.
+    pub log_format: LogFormat,
     /// `log_file`; empty logs to standard error.
     pub log_file: String,
     /// `log_size_limit` in bytes, 0 for no rotation.
@@ -231,6 +233,16 @@ pub struct Options {
     /// Switches the file sets explicitly; they win over the snapshot of the command line when
     /// the file is reloaded (spec 02 §11.2).
     pub explicit_in_file: BTreeMap<Switch, bool>,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `text`: as the reference writes them.
+    #[default]
+    Text,
+    /// `json`: one object a line.
+    Json,
 }
 
 /// Boolean options that are tracked as explicitly set, by the file or by the command line.

@@ -6,7 +6,7 @@ use super::auth_parse::{Authorization, UserList};
 use super::ocsp::OcspCacheOptions;
 use super::tls::TlsOptions;
 use super::tls::parse::TlsUse;
-use super::{Options, Switch};
+use super::{LogFormat, Options, Switch};
 use crate::config::claims::{ClaimsDecoder, UnverifiedClaims};
 use crate::config::environment::Environment;
 use crate::config::lang::{self, Kind, Table, Value};
@@ -127,6 +127,13 @@ impl Loader<'_> {
             }
             "logtime" => options.set_switch(Switch::Logtime, boolean(value)?),
             "logtime_utc" => options.set_switch(Switch::LogtimeUtc, boolean(value)?),
+            "log_format" => {
+                options.log_format = match string(value)?.to_lowercase().as_str() {
+                    "text" => LogFormat::Text,
+                    "json" => LogFormat::Json,
+                    _ => return fail("log_format must be 'text' or 'json'".to_owned()),
+                };
+            }
             "mappings" | "maps" => {
                 let mut account = AccountOptions::new(GLOBAL_ACCOUNT);
                 self.account_mappings(&mut account, value);

@@ -129,6 +129,16 @@ impl SubjectMapping {
         &self.source
     }
 
+    /// The transforms with the upper ends of their shares in percent, those for all clusters first,
+    /// each with the name of its cluster or nothing.
+    pub fn shares(&self) -> impl Iterator<Item = (&SubjectTransform, u8, &str)> {
+        let everywhere = self.everywhere.iter().map(|(end, transform)| (transform, *end, ""));
+        let of_clusters = self.by_cluster.iter().flat_map(|(cluster, shares)| {
+            shares.iter().map(move |(end, transform)| (transform, *end, cluster.as_str()))
+        });
+        everywhere.chain(of_clusters)
+    }
+
     /// Whether `subject` is mapped.
     pub fn matches(&self, subject: &[u8]) -> bool {
         if self.is_literal && self.source == subject {

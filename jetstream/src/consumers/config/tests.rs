@@ -248,6 +248,7 @@ fn push_consumers_have_their_rules() {
     assert_eq!(code(deliver("a.>")), Some(10079));
     assert_eq!(code(deliver("a..b")), Some(10112));
     assert_eq!(code(deliver("a b")), Some(10112));
+    assert_eq!(code(deliver(" x")), Some(10112));
     assert_eq!(code(deliver("orders.mine")), Some(10081));
     assert_eq!(code(ConsumerConfig { max_waiting: 5, ..push() }), Some(10080));
     assert_eq!(code(ConsumerConfig { max_ack_pending: 5, ..push() }), Some(10082));
@@ -425,7 +426,10 @@ fn names_metadata_and_groups_are_checked_last() {
         ..pull()
     };
     let overflow = PriorityPolicy::Overflow;
-    assert_eq!(code(grouped(&["A", "a-Z/0_=9"], overflow)), None);
+    assert_eq!(code(grouped(&["A", "a-Z/0_=9", "group/consumer=A"], overflow)), None);
+    for name in ["A B", "A\tB", "group-name-that-is-too-long", "\r\n"] {
+        assert_eq!(code(grouped(&[name], overflow)), Some(10162), "{name:?}");
+    }
     let push = ConsumerConfig { deliver_subject: "d".to_owned(), ..grouped(&["A"], overflow) };
     assert_eq!(code(push), Some(10178));
     assert_eq!(code(grouped(&[], overflow)), Some(10159));

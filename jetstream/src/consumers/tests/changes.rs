@@ -57,13 +57,18 @@ fn changed_filter_counts_anew_and_does_not_go_back() {
 
 #[test]
 fn removed_filter_delivers_everything() {
-    let mut fixture = Fixture::new(push(|config| config.filter_subject = "a".to_owned()));
-    fixture.publish("b", "");
-    fixture.deliver();
-    update(&mut fixture, |config| config.filter_subject.clear()).expect("allowed");
-    fixture.publish("b", "");
-    fixture.deliver();
-    assert_eq!(fixture.take_sequences(), [2]);
+    let mut fixture = Fixture::new(pull(|config| {
+        config.filter_subjects = vec!["one".to_owned(), "two".to_owned()];
+    }));
+    for subject in ["one", "two", "three"] {
+        fixture.publish(subject, "");
+    }
+    fixture.pull("r", "1");
+    update(&mut fixture, |config| config.filter_subjects.clear()).expect("allowed");
+    assert_eq!(fixture.info().num_pending, 2);
+    fixture.pull("r", "1");
+    fixture.pull("r", "1");
+    assert_eq!(fixture.take_sequences(), [1, 2, 3]);
 }
 
 #[test]
@@ -342,4 +347,71 @@ fn info_has_the_form_of_the_api() {
     assert!(
         json.ends_with(r#""priority_groups":[{"group":"A","pinned_ts":"0001-01-01T00:00:00Z"}]}"#)
     );
+}
+
+#[test]
+fn sampling_may_be_switched_on() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    update(&mut fixture, |config| config.sample_freq = "100%".to_owned()).expect("allowed");
+    fixture.publish_many(1);
+    fixture.take_events();
+    fixture.ack(1);
+    assert!(matches!(fixture.take_events()[..], [Event::Acked { .. }]));
+}
+
+#[test]
+fn consumer_below_the_stream_goes_on_at_its_first_message() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    fixture.publish_many(10);
+    for sequence in 1..=10 {
+        fixture.ack(sequence);
+    }
+    let state = fixture.consumer.store().state().expect("open").clone();
+    fixture.consumer.stop(START).expect("stopped");
+    fixture.store.compact(1_000_000.into()).expect("compacted");
+    while fixture.store.poll_effect().is_some() {}
+    let mut new = new_consumer(fixture.consumer.config().clone());
+    new.store.update(state).expect("a valid state");
+    new.recovering = true;
+    let mut turn = Turn { store: &mut *fixture.store, interest: &fixture.deaf, now: START };
+    fixture.consumer = Consumer::new(&mut turn, new).expect("a consumer");
+    fixture.collect();
+    let info = fixture.info();
+    assert_eq!(info.num_ack_pending, 0);
+    // What was delivered stays what was delivered.
+    assert_eq!(info.delivered.sequence.stream.get(), 10);
+    assert_eq!(fixture.consumer.progress.next_stream.get(), 1_000_000);
+    fixture.take_got();
+    fixture.publish_many(1);
+    assert_eq!(fixture.take_sequences(), [1_000_000]);
+}
+
+#[test]
+fn purge_that_keeps_half_of_what_is_pending_keeps_exact_positions() {
+    let mut fixture = Fixture::new(pull(|config| config.ack_wait = 1_000_000_000));
+    fixture.publish_many(100);
+    fixture.pull("r", "100");
+    fixture.take_got();
+    purge(&mut fixture, "", 0, 50);
+    fixture.advance_millis(2_000);
+    let counts = |fixture: &mut Fixture| {
+        let info = fixture.info();
+        (info.num_ack_pending, info.num_pending, info.num_redelivered)
+    };
+    assert_eq!((fixture.positions().1, counts(&mut fixture)), ((50, 50), (50, 0, 0)));
+    fixture.publish_many(100);
+    assert_eq!((fixture.positions().1, counts(&mut fixture)), ((50, 50), (50, 100, 0)));
+    fixture.pull("r", "50");
+    let got = fixture.take_got();
+    assert_eq!(got.len(), 50);
+    assert_eq!(fixture.positions(), ((150, 100), (50, 50)));
+    assert_eq!(counts(&mut fixture), (50, 100, 50));
+    got.iter().for_each(|got| fixture.answer(got, "+ACK"));
+    assert_eq!(fixture.positions(), ((150, 100), (150, 100)));
+    assert_eq!(counts(&mut fixture), (0, 100, 0));
+    fixture.pull("r", "100");
+    let got = fixture.take_got();
+    got.iter().for_each(|got| fixture.answer(got, "+ACK"));
+    assert_eq!(fixture.positions(), ((250, 200), (250, 200)));
+    assert_eq!(counts(&mut fixture), (0, 0, 0));
 }

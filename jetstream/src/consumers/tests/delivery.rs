@@ -60,26 +60,29 @@ fn ack_subject_of_the_second_version_names_domain_and_account() {
 
 #[test]
 fn names_with_percent_signs_are_literal_in_ack_subjects() {
-    let store = memory(stream(|config| config.name = "TEST%".to_owned()));
-    let config = checked(push(|_| {}), store.config());
-    let name = "dur%d".to_owned();
-    let mut fixture = Fixture::new(push(|_| {}));
-    fixture.store = store;
-    let mut turn = Turn { store: &mut *fixture.store, interest: &fixture.deaf, now: START };
-    let new = NewConsumer { name, ..new_consumer(config) };
-    let mut consumer = Consumer::new(&mut turn, new).expect("a consumer");
-    let message = NewMessage { subject: b"foo", payload: b"x", ..NewMessage::default() };
-    turn.store.store_message(message, START).expect("stored");
-    consumer.stored(1.into(), b"foo");
-    consumer.deliver(&mut turn, Budget::default());
-    let reply = std::iter::from_fn(|| consumer.poll_effect()).find_map(|effect| match effect {
-        ConsumerEffect::Deliver(delivery) => Some(text(&delivery.reply)),
-        _ => None,
-    });
-    let reply = reply.expect("a delivery");
-    assert!(reply.starts_with("$JS.ACK.TEST%.dur%d.1.1.1."), "{reply}");
-    consumer.ack(&mut turn, reply.as_bytes(), b"", b"", None);
-    assert_eq!(consumer.info(&mut turn).num_ack_pending, 0);
+    for (ack_format, start) in [(AckFormat::V1, "$JS.ACK."), (AckFormat::V2, "$JS.ACK._.")] {
+        let mut store = memory(stream(|config| config.name = "TEST%".to_owned()));
+        let config = checked(push(|_| {}), store.config());
+        let context = ConsumerContext { ack_format, ..(*context()).clone() };
+        let name = "dur%d".to_owned();
+        let new = NewConsumer { name, context: Arc::new(context), ..new_consumer(config) };
+        let deaf = Deaf::default();
+        let mut turn = Turn { store: &mut *store, interest: &deaf, now: START };
+        let mut consumer = Consumer::new(&mut turn, new).expect("a consumer");
+        let message = NewMessage { subject: b"foo", payload: b"x", ..NewMessage::default() };
+        turn.store.store_message(message, START).expect("stored");
+        consumer.stored(1.into(), b"foo");
+        consumer.deliver(&mut turn, Budget::default());
+        let reply = std::iter::from_fn(|| consumer.poll_effect()).find_map(|effect| match effect {
+            ConsumerEffect::Deliver(delivery) => Some(text(&delivery.reply)),
+            _ => None,
+        });
+        let reply = reply.expect("a delivery");
+        assert!(reply.starts_with(start), "{reply}");
+        assert!(reply.contains(".TEST%.dur%d.1.1.1."), "{reply}");
+        consumer.ack(&mut turn, reply.as_bytes(), b"", b"", None);
+        assert_eq!(consumer.info(&mut turn).num_ack_pending, 0);
+    }
 }
 
 #[test]
@@ -105,9 +108,16 @@ fn filters_select_messages_in_stream_order() {
     }
     assert_eq!(fixture.info().num_pending, 4);
     fixture.deliver();
-    assert_eq!(fixture.take_sequences(), [1, 3, 4, 6]);
+    let got = fixture.take_got();
+    assert_eq!(got.iter().map(Got::sequence).collect::<Vec<_>>(), [1, 3, 4, 6]);
     assert_eq!(fixture.info().num_pending, 0);
-    assert_eq!(fixture.positions().0, (4, 6));
+    assert_eq!(fixture.positions(), ((4, 6), (0, 0)));
+    fixture.answer(&got[0], "");
+    fixture.answer(&got[1], "");
+    assert_eq!(fixture.positions().1, (2, 3));
+    fixture.answer(&got[2], "");
+    fixture.answer(&got[3], "");
+    assert_eq!(fixture.positions().1, (4, 6));
 }
 
 #[test]
@@ -233,6 +243,12 @@ fn rate_limit_may_be_lifted() {
 
 #[test]
 fn replay_keeps_the_pace_until_it_has_caught_up() {
+    for ack_policy in [AckPolicy::Explicit, AckPolicy::None] {
+        replays_at_its_pace(ack_policy);
+    }
+}
+
+fn replays_at_its_pace(ack_policy: AckPolicy) {
     let mut store = memory(stream(|_| {}));
     for (at, subject) in [(0, "a"), (500, "b"), (500, "c"), (2_000, "d")] {
         let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
@@ -241,8 +257,11 @@ fn replay_keeps_the_pace_until_it_has_caught_up() {
         store.store_message(message, stored).expect("stored");
         while store.poll_effect().is_some() {}
     }
-    let mut fixture =
-        Fixture::on(store, push(|config| config.replay_policy = ReplayPolicy::Original));
+    let config = push(|config| {
+        config.replay_policy = ReplayPolicy::Original;
+        config.ack_policy = ack_policy;
+    });
+    let mut fixture = Fixture::on(store, config);
     fixture.deliver();
     assert_eq!(fixture.take_sequences(), [1]);
     fixture.advance_millis(499);
@@ -359,4 +378,136 @@ fn idle_consumer_is_small_and_wants_nothing() {
     assert_eq!(fixture.consumer.effects.capacity(), 0);
     let Mode::Pull(pull) = &fixture.consumer.mode else { panic!("a pull consumer") };
     assert!(pull.waiting.is_empty());
+}
+
+#[test]
+fn filters_that_look_alike_deliver_each_message_once() {
+    for (filters, subject, delivered) in [
+        (["s.A", "s.A.>"], "s.A", 10),
+        (["s.A", "s.*.A"], "s.A", 10),
+        (["s.x.A", "s.x.A.>"], "s.x", 0),
+        (["e.foo.*", "e.*.foo"], "e.foo.foo", 10),
+    ] {
+        let mut fixture = Fixture::new(push(|config| {
+            config.filter_subjects = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        }));
+        for _ in 0..10 {
+            fixture.publish(subject, "");
+        }
+        assert_eq!(fixture.info().num_pending, delivered, "{filters:?}");
+        fixture.deliver();
+        assert_eq!(fixture.take_got().len() as u64, delivered, "{filters:?}");
+        assert_eq!(fixture.info().num_pending, 0);
+    }
+}
+
+#[test]
+fn pull_consumer_may_go_without_acknowledgements() {
+    let mut fixture = Fixture::new(pull(|config| config.ack_policy = AckPolicy::None));
+    fixture.publish_many(3);
+    fixture.pull("r", "2");
+    assert_eq!(fixture.take_sequences(), [1, 2]);
+    assert_eq!(fixture.positions(), ((2, 2), (2, 2)));
+    fixture.advance_millis(60_000);
+    fixture.pull("r", "2");
+    assert_eq!(fixture.take_sequences(), [3]);
+}
+
+#[test]
+fn last_of_each_subject_counts_once_however_many_there_are() {
+    let mut store = memory(stream(|config| config.max_msgs_per_subject = 2));
+    for subject in ["p.a", "p.b", "p.c", "c.a", "c.b", "c.c", "p.b", "p.c"] {
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        store.store_message(message, START).expect("stored");
+    }
+    while store.poll_effect().is_some() {}
+    let mut fixture = Fixture::on(
+        store,
+        pull(|config| {
+            config.deliver_policy = DeliverPolicy::LastPerSubject;
+            config.filter_subject = "p.*".to_owned();
+        }),
+    );
+    assert_eq!(fixture.info().num_pending, 3);
+    fixture.pull("r", "9");
+    let numbers: Vec<_> = fixture.take_got().iter().map(Got::numbers).collect();
+    assert_eq!(numbers, [(1, 1, 1, 2), (7, 2, 1, 1), (8, 3, 1, 0)]);
+}
+
+#[test]
+fn last_of_each_subject_moves_the_floor_to_just_before_what_is_awaited() {
+    let mut store = memory(stream(|_| {}));
+    for subject in ["e.1", "e.1", "d.1", "d.1", "d.1", "d.1", "d.1", "e.2", "e.2", "e.2", "o", "o"]
+    {
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        store.store_message(message, START).expect("stored");
+    }
+    while store.poll_effect().is_some() {}
+    let mut fixture = Fixture::on(
+        store,
+        push(|config| {
+            config.deliver_policy = DeliverPolicy::LastPerSubject;
+            config.filter_subjects = vec!["e.*".to_owned(), "d.>".to_owned()];
+        }),
+    );
+    fixture.deliver();
+    fixture.ack(2);
+    fixture.ack(7);
+    assert_eq!(fixture.positions(), ((3, 10), (2, 9)));
+    assert_eq!(fixture.take_sequences(), [2, 7, 10]);
+}
+
+#[test]
+fn redeliveries_come_before_the_rest_of_the_last_messages() {
+    let mut store = memory(stream(|_| {}));
+    for n in 0..20 {
+        let subject = format!("foo.{n}");
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        store.store_message(message, START).expect("stored");
+    }
+    while store.poll_effect().is_some() {}
+    let mut fixture = Fixture::on(
+        store,
+        pull(|config| {
+            config.deliver_policy = DeliverPolicy::LastPerSubject;
+            config.filter_subject = ">".to_owned();
+            config.max_ack_pending = 10;
+            config.ack_wait = 250_000_000;
+        }),
+    );
+    fixture.pull("r", "10");
+    assert_eq!(fixture.take_sequences(), (1..=10).collect::<Vec<_>>());
+    fixture.advance_millis(500);
+    fixture.pull("r", "10");
+    let again = fixture.take_got();
+    assert_eq!(again.iter().map(Got::sequence).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    for got in &again {
+        fixture.answer(got, "+ACK");
+    }
+    fixture.pull("r", "20");
+    assert_eq!(fixture.take_sequences(), (11..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn positions_are_those_of_deliveries_not_of_what_was_passed_over() {
+    let mut fixture = Fixture::new(pull(|config| config.filter_subject = "a".to_owned()));
+    fixture.publish("a", "");
+    fixture.publish("b", "");
+    assert_eq!(fixture.positions(), ((0, 0), (0, 0)));
+    fixture.pull("r", "2");
+    assert_eq!(fixture.positions(), ((1, 1), (0, 0)));
+    fixture.ack(1);
+    assert_eq!(fixture.positions(), ((1, 1), (1, 1)));
+}
+
+#[test]
+fn limits_of_the_stream_bound_what_is_pending() {
+    let store = memory(stream(|config| config.max_msgs = 100));
+    let mut fixture = Fixture::on(store, pull(|_| {}));
+    for _ in 0..1_000 {
+        fixture.publish("foo", "x");
+    }
+    assert_eq!(fixture.info().num_pending, 100);
+    fixture.pull("r", "1");
+    assert_eq!(fixture.take_sequences(), [901]);
 }

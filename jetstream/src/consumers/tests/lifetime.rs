@@ -252,3 +252,21 @@ fn pause_in_the_past_does_not_rest() {
     assert_eq!(fixture.take_sequences(), [1]);
     assert!(!fixture.info().paused);
 }
+
+#[test]
+fn backoff_keeps_a_pull_consumer_alive() {
+    let mut fixture = Fixture::new(pull(|config| {
+        config.inactive_threshold = SECOND / 2;
+        config.backoff = vec![2 * SECOND, 4 * SECOND];
+    }));
+    fixture.publish_many(1);
+    fixture.pull("r", "1");
+    fixture.advance_millis(2_100);
+    assert!(!asks_to_be_deleted(&fixture));
+    fixture.pull("r", "1");
+    assert_eq!(fixture.take_sequences(), [1, 1]);
+    fixture.advance_millis(3_900);
+    assert!(!asks_to_be_deleted(&fixture));
+    fixture.advance_millis(2_200);
+    assert!(asks_to_be_deleted(&fixture));
+}

@@ -202,3 +202,54 @@ fn plain_request_is_served_unpinned_with_an_empty_id() {
     assert_eq!((got.to.as_str(), pin_id(&got)), ("plain", ""));
     assert_eq!(fixture.info().priority_groups[0].pinned_client_id, "");
 }
+
+#[test]
+fn standby_keeps_its_bytes_while_another_client_is_served() {
+    let mut fixture = grouped(PriorityPolicy::PinnedClient);
+    fixture.pull("one", r#"{"batch":100,"group":"A"}"#);
+    fixture.pull("standby", r#"{"batch":100,"max_bytes":500,"group":"A"}"#);
+    for _ in 0..50 {
+        fixture.publish("foo", &"x".repeat(200));
+    }
+    fixture.deliver();
+    assert!(fixture.take_got().iter().all(|got| got.to == "one"));
+    assert!(fixture.statuses.is_empty());
+    assert_eq!(fixture.info().num_waiting, 2);
+}
+
+#[test]
+fn pin_outlives_interest_until_its_time_is_over() {
+    let mut fixture = grouped(PriorityPolicy::PinnedClient);
+    fixture.pull("one", r#"{"batch":3,"group":"A"}"#);
+    fixture.pull(
+        "two",
+        r#"{"batch":3,"group":"A","expires":600000000000,"idle_heartbeat":60000000000}"#,
+    );
+    fixture.publish_many(1);
+    let first = pin_id(&fixture.take_got()[0]).to_owned();
+    fixture.deaf.0.borrow_mut().insert(b"one".to_vec());
+    fixture.publish_many(1);
+    assert!(fixture.take_got().is_empty());
+    fixture.advance_millis(119_000);
+    assert!(fixture.take_got().is_empty());
+    assert_eq!(statuses(&mut fixture), ["two: 100 Idle Heartbeat"]);
+    fixture.advance_millis(1_000);
+    let got = fixture.take_got().remove(0);
+    assert_eq!(got.to, "two");
+    assert_ne!(pin_id(&got), first);
+}
+
+#[test]
+fn pin_ends_although_a_request_still_waits() {
+    let mut fixture = grouped(PriorityPolicy::PinnedClient);
+    fixture.publish_many(1);
+    fixture.pull("one", r#"{"batch":2,"group":"A","expires":300000000000}"#);
+    let id = pin_id(&fixture.take_got()[0]).to_owned();
+    fixture.ack_again(1);
+    fixture.advance_millis(119_999);
+    assert_eq!(fixture.info().priority_groups[0].pinned_client_id, id);
+    fixture.advance_millis(1);
+    assert_eq!(fixture.info().priority_groups[0].pinned_client_id, "");
+    fixture.advance_millis(180_000);
+    assert_eq!(statuses(&mut fixture), ["one: 408 Request Timeout"]);
+}

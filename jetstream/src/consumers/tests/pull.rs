@@ -331,3 +331,41 @@ fn failed_message_is_credited_to_a_request_that_goes_on() {
     assert_eq!(fixture.take_sequences(), [1, 1, 2]);
     assert_eq!(fixture.info().num_waiting, 0);
 }
+
+#[test]
+fn requests_end_each_at_its_own_time() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    for expires in [200, 100, 25, 75] {
+        fixture.pull(&format!("i.{expires}"), &format!(r#"{{"expires":{expires}000000}}"#));
+    }
+    fixture.advance_millis(300);
+    let order: Vec<String> = fixture.take_statuses().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(order, ["i.25", "i.75", "i.100", "i.200"]);
+    assert_eq!(fixture.info().num_waiting, 0);
+}
+
+#[test]
+fn many_requests_that_are_over_leave_nothing_behind() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    for _ in 0..100 {
+        fixture.pull("r", r#"{"batch":50000000,"expires":100000000}"#);
+    }
+    assert_eq!(fixture.info().num_waiting, 100);
+    // Even if nobody looked after them in time.
+    fixture.now = fixture.now.saturating_add(Duration::from_millis(200));
+    assert_eq!(fixture.info().num_waiting, 0);
+    assert_eq!(fixture.take_statuses().len(), 100);
+}
+
+#[test]
+fn only_request_that_may_wait_still_ends_in_time() {
+    let mut fixture = Fixture::new(pull(|config| config.max_waiting = 1));
+    fixture.pull("r", r#"{"batch":1,"expires":250000000}"#);
+    fixture.advance_millis(250);
+    assert_eq!(fixture.take_statuses(), [status("r", "408 Request Timeout")]);
+    fixture.pull("a", "1");
+    fixture.pull("b", "1");
+    assert_eq!(fixture.take_statuses(), [status("b", "409 Exceeded MaxWaiting")]);
+    fixture.publish_many(1);
+    assert_eq!(fixture.take_got()[0].to, "a");
+}

@@ -189,3 +189,17 @@ fn ordered_consumer_sees_gapless_numbers_and_no_redelivery() {
     fixture.advance_millis(60_000);
     assert!(fixture.take_got().is_empty());
 }
+
+#[test]
+fn messages_of_other_subjects_do_not_hold_heartbeats_back() {
+    let mut fixture = Fixture::new(push(|config| {
+        config.filter_subject = "bar".to_owned();
+        config.idle_heartbeat = 100_000_000;
+    }));
+    for _ in 0..20 {
+        fixture.publish("foo", "");
+        fixture.deliver();
+        fixture.advance_millis(10);
+    }
+    assert_eq!(fixture.take_statuses().len(), 2);
+}

@@ -91,6 +91,9 @@ fn single_delivery_is_given_up_when_its_wait_ends() {
     let info = fixture.info();
     // What would only tell of messages that were given up is not told.
     assert_eq!((info.num_ack_pending, info.num_redelivered), (0, 0));
+    fixture.publish_many(1);
+    assert_eq!(fixture.take_got()[0].numbers(), (3, 3, 1, 0));
+    assert_eq!(fixture.info().num_pending, 0);
 }
 
 #[test]
@@ -134,6 +137,10 @@ fn raised_max_deliver_does_not_bring_given_up_messages_back() {
     fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
     fixture.advance_millis(1_000);
     assert_eq!(fixture.take_got().len(), 1);
+    // New messages get what the new number says.
+    fixture.publish_many(1);
+    fixture.advance_millis(2_000);
+    assert_eq!(fixture.take_sequences(), [2; 5]);
 }
 
 #[test]
@@ -275,4 +282,179 @@ fn purge_of_the_stream_forgets_what_was_pending() {
     assert_eq!(fixture.positions(), ((3, 3), (3, 3)));
     fixture.publish_many(1);
     assert_eq!(fixture.take_sequences(), [4]);
+}
+
+#[test]
+fn as_many_backoffs_as_deliveries_are_all_waited_for() {
+    let mut fixture = waiting(|config| {
+        config.backoff = vec![WAIT, 2 * WAIT, 3 * WAIT];
+        config.max_deliver = 3;
+    });
+    fixture.publish_many(1);
+    fixture.take_got();
+    fixture.advance_millis(105);
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.advance_millis(190);
+    assert!(fixture.take_got().is_empty());
+    fixture.advance_millis(10);
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.take_events();
+    fixture.advance_millis(10_000);
+    assert!(fixture.take_got().is_empty());
+    assert_eq!(fixture.take_events(), [Event::MaxDeliver { stream_seq: 1, deliveries: 3 }]);
+}
+
+#[test]
+fn short_wait_of_a_new_message_is_not_held_up_by_a_long_one() {
+    let mut fixture = waiting(|config| {
+        config.backoff = vec![WAIT, 40 * WAIT];
+        config.max_deliver = 3;
+    });
+    fixture.publish_many(1);
+    fixture.advance_millis(110);
+    assert_eq!(fixture.take_sequences(), [1, 1]);
+    // The first message waits for seconds now; the second one does not.
+    fixture.publish_many(1);
+    fixture.take_got();
+    fixture.advance_millis(105);
+    assert_eq!(fixture.take_sequences(), [2]);
+}
+
+#[test]
+fn floor_moves_past_given_up_messages_while_others_are_pending() {
+    let mut fixture = Fixture::new(pull(|config| {
+        config.ack_wait = WAIT;
+        config.max_deliver = 2;
+    }));
+    fixture.publish_many(3);
+    for _ in 0..2 {
+        fixture.pull("r", "3");
+        fixture.advance_millis(150);
+    }
+    fixture.publish_many(1);
+    fixture.take_got();
+    fixture.pull("r", "1");
+    assert_eq!(fixture.take_sequences(), [4]);
+    let progress = &fixture.consumer.progress;
+    assert_eq!((progress.pending.len(), progress.redelivered.len()), (1, 3));
+    assert_eq!(progress.floor.stream.get(), 3);
+}
+
+#[test]
+fn given_up_messages_are_forgotten_when_the_stream_drops_them() {
+    let given_up = || {
+        let mut fixture = waiting(|config| config.max_deliver = 2);
+        fixture.publish_many(5);
+        fixture.advance_millis(1_000);
+        let state = fixture.consumer.store().state().expect("open");
+        assert_eq!((state.redelivered.len(), state.pending.len()), (5, 0));
+        fixture
+    };
+    let is_forgotten = |fixture: &mut Fixture| {
+        assert_eq!(fixture.info().num_redelivered, 0);
+        assert!(fixture.consumer.store().state().expect("open").redelivered.is_empty());
+    };
+    let mut fixture = given_up();
+    fixture.store.compact(6.into()).expect("compacted");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.removed_many(turn));
+    is_forgotten(&mut fixture);
+    let mut fixture = given_up();
+    fixture.store.purge().expect("purged");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.purged(turn, None));
+    is_forgotten(&mut fixture);
+}
+
+#[test]
+fn expired_messages_count_as_acknowledged() {
+    let store = memory(stream(|config| config.max_age = 2_000_000_000));
+    let mut fixture = Fixture::on(store, pull(|config| config.ack_wait = 1_000_000_000));
+    fixture.publish_many(100);
+    fixture.pull("r", "100");
+    fixture.advance_millis(3_000);
+    let now = fixture.now;
+    fixture.store.tick(now).expect("expired");
+    fixture.pass_on(None);
+    assert_eq!(fixture.store.fast_state().messages, 0);
+    assert_eq!(fixture.positions(), ((100, 100), (100, 100)));
+    let info = fixture.info();
+    assert_eq!((info.num_ack_pending, info.num_pending, info.num_redelivered), (0, 0, 0));
+}
+
+#[test]
+fn every_round_of_an_ack_all_consumer_is_in_order() {
+    let mut fixture = waiting(|config| config.ack_policy = AckPolicy::All);
+    fixture.publish_many(100);
+    fixture.advance_millis(450);
+    let rounds: Vec<u64> = (0..5).flat_map(|_| 1..=100).collect();
+    assert_eq!(fixture.take_sequences(), rounds);
+}
+
+#[test]
+fn message_refused_ten_times_comes_ten_times() {
+    let mut fixture = Fixture::new(pull(|_| {}));
+    fixture.publish_many(1);
+    for n in 1..=10 {
+        fixture.pull("r", "1");
+        let got = fixture.take_got().remove(0);
+        assert_eq!(got.numbers(), (1, n, n, 0));
+        fixture.answer(&got, "-NAK");
+    }
+}
+
+#[test]
+fn given_up_messages_are_reported_where_there_could_be_redeliveries() {
+    let mut fixture = Fixture::new(pull(|config| {
+        config.ack_wait = WAIT;
+        config.max_deliver = 1;
+    }));
+    fixture.publish_many(1);
+    fixture.pull("r", "1");
+    let counts = |fixture: &mut Fixture| {
+        let info = fixture.info();
+        (info.num_ack_pending, info.num_redelivered)
+    };
+    assert_eq!(counts(&mut fixture), (1, 0));
+    fixture.advance_millis(150);
+    assert_eq!(counts(&mut fixture), (0, 0));
+    for max_deliver in [2, -1] {
+        let mut config = fixture.consumer.config().clone();
+        config.max_deliver = max_deliver;
+        fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
+        assert_eq!(counts(&mut fixture), (0, 1));
+    }
+}
+
+#[test]
+fn pending_messages_are_not_looked_at_more_often_than_they_can_expire() {
+    let mut fixture = waiting(|config| {
+        config.backoff = vec![WAIT / 2, 5 * WAIT, 20 * WAIT];
+        config.max_deliver = 1_000;
+    });
+    fixture.publish_many(1);
+    fixture.advance_millis(560);
+    assert_eq!(fixture.take_sequences(), [1, 1, 1]);
+    let mut looks = 0;
+    let end = fixture.now.saturating_add(Duration::from_millis(1_900));
+    while let Some(deadline) = fixture.consumer.next_deadline().filter(|at| *at <= end) {
+        fixture.now = deadline;
+        fixture.turn(|consumer, turn| consumer.tick(turn));
+        looks += 1;
+    }
+    assert!(looks <= 1, "{looks}");
+}
+
+#[test]
+fn message_after_a_purge_is_delivered_again() {
+    let mut fixture = waiting(|_| {});
+    fixture.publish("foo.a", "show once");
+    fixture.deliver();
+    fixture.store.purge().expect("purged");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.purged(turn, None));
+    fixture.publish("foo.b", "show twice");
+    fixture.deliver();
+    fixture.advance_millis(150);
+    assert_eq!(fixture.take_sequences(), [1, 2, 2]);
 }

@@ -117,3 +117,14 @@ fn reset_forward_tells_what_is_left_behind() {
     assert_eq!(acked(&mut fixture), [(1, 1), (2, 2), (3, 3)]);
     assert_eq!(needed(&fixture, "foo", 5), [4, 5]);
 }
+
+#[test]
+fn message_that_is_acknowledged_and_removed_does_not_count_twice() {
+    let mut fixture = retaining(RetentionPolicy::WorkQueue, pull(|_| {}));
+    fixture.publish_many(3);
+    fixture.pull("r", "2");
+    fixture.ack(2);
+    fixture.remove(2);
+    assert_eq!(fixture.info().num_pending, 1);
+    assert_eq!(fixture.info().num_ack_pending, 1);
+}

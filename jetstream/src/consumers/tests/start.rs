@@ -133,6 +133,40 @@ fn one_message_per_subject_makes_last_per_subject_an_ordinary_start() {
     };
     let mut fixture = Fixture::on(store, push(per_subject));
     assert!(fixture.consumer.skip_list.is_none());
+    assert_eq!(fixture.info().num_pending, 2);
     fixture.deliver();
     assert_eq!(fixture.take_sequences(), [2, 3]);
+}
+
+#[test]
+fn start_time_with_several_filters_begins_at_the_first_message_of_any() {
+    let mut store = memory(stream(|_| {}));
+    for subject in ["foo", "bar", "baz", "biz", "faz", "foo", "biz"] {
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        store.store_message(message, START).expect("stored");
+    }
+    while store.poll_effect().is_some() {}
+    let past = START.saturating_sub(Duration::from_secs(90));
+    let future = START.saturating_add(Duration::from_secs(60));
+    for (filters, time, pending, position) in [
+        (&["foo"][..], past, 2, 0),
+        (&["foo", "bar", "baz"], past, 4, 0),
+        (&["bar", "baz"], past, 2, 1),
+        (&["foo", "biz"], past, 4, 0),
+        (&["foo", "biz"], future, 0, 7),
+    ] {
+        let config = checked(
+            pull(|config| {
+                config.filter_subjects = filters.iter().map(|f| (*f).to_owned()).collect();
+                config.deliver_policy = DeliverPolicy::ByStartTime;
+                config.opt_start_time = Some(time.to_date_time());
+            }),
+            store.config(),
+        );
+        let deaf = Deaf::default();
+        let mut turn = Turn { store: &mut *store, interest: &deaf, now: START };
+        let mut consumer = Consumer::new(&mut turn, new_consumer(config)).expect("a consumer");
+        let info = consumer.info(&mut turn);
+        assert_eq!((info.num_pending, info.delivered.sequence.stream.get()), (pending, position));
+    }
 }

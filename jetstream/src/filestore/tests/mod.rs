@@ -4,6 +4,7 @@ mod config;
 mod counting;
 mod crashing;
 mod encrypted;
+mod every_store;
 mod faults;
 mod model;
 mod recovering;

@@ -4,7 +4,8 @@
 //! recovered stream must be explained by them: nothing is served that was not stored, nothing is
 //! missing that was durable and not removed since, nothing comes back that was durably removed.
 //!
-//! `FILESTORE_MODEL_SEEDS` in the environment runs more seeds than the constant.
+//! `FILESTORE_MODEL_SEEDS` in the environment runs other seeds than the constant tells: a count, or
+//! a range as `120..500`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,13 @@ use crate::store::PurgeRequest;
 const SEEDS: u64 = 120;
 const STEPS: usize = 90;
 
-fn seeds() -> u64 {
-    std::env::var("FILESTORE_MODEL_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS)
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var("FILESTORE_MODEL_SEEDS") else { return 0..SEEDS };
+    let number = |text: &str| text.parse().expect("FILESTORE_MODEL_SEEDS is a count or a range");
+    match asked.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(&asked),
+    }
 }
 
 type Message = (String, String);
@@ -336,7 +342,7 @@ fn rig_for(seed: u64) -> Rig {
 
 #[test]
 fn store_behaves_like_its_model() {
-    for seed in 0..seeds() {
+    for seed in seeds() {
         let mut rig = rig_for(seed);
         let mut random = TestRandom(seed);
         let mut model = Model::default();
@@ -363,7 +369,7 @@ fn store_behaves_like_its_model() {
 
 #[test]
 fn store_survives_a_crash_at_any_call() {
-    for seed in 0..seeds() {
+    for seed in seeds() {
         let mut rig = rig_for(seed);
         let mut random = TestRandom(seed);
         let mut model = Model::default();

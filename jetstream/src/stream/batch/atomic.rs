@@ -407,11 +407,12 @@ impl Stream {
 
     /// Stores the rest of a batch that was being committed when the server stopped, from its
     /// `stage`, and returns how many messages that were. To be called at start when
-    /// [`unfinished_batch`](Stream::unfinished_batch) names a batch; the stages of others were
-    /// never committed and are to be deleted.
+    /// [`unfinished_batch`](Stream::unfinished_batch) names a batch. When this is done without an
+    /// error all stages can be deleted: what they had is durable, or was never committed.
     ///
     /// # Errors
-    /// What keeps the stage from being read. The stream then ends in a part of a batch.
+    /// What keeps the stage from being read or its messages from being stored. The stream then
+    /// ends in a part of a batch, and the stage must stay.
     pub fn recover_batch(
         &mut self,
         stage: &mut dyn Store,
@@ -446,6 +447,7 @@ impl Stream {
             recovered += 1;
         }
         self.settle(now);
+        self.sync()?;
         Ok(recovered)
     }
 

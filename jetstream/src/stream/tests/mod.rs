@@ -1,6 +1,7 @@
 //! Tests of the stream as a whole, on stores in memory and on simulated disks.
 
 mod direct_getting;
+mod durable;
 mod publishing;
 mod removing;
 mod retaining;

@@ -6,9 +6,14 @@
 
 use super::{AccountOptions, ServiceExport, ServiceImport, StreamImport};
 use crate::config::options::Options;
-use crate::config::subject::{collide, has_wildcard, is_subset, is_valid, is_valid_literal};
 use crate::config::text::quote;
-use crate::config::transform;
+use ::sublist::subject::{
+    is_subset_match, is_valid_publish_subject, is_valid_subject, subject_has_wildcard,
+    subjects_collide,
+};
+use ::sublist::transform::{
+    SubjectTransform, TransformError, transform_tokenize, transform_untokenize,
+};
 use std::collections::{HashMap, HashSet};
 
 /// Accounts visited before the search for a cycle gives up.
@@ -102,6 +107,19 @@ fn check_token_position(subject: &str, position: u64) -> Result<(), &'static str
     }
 }
 
+/// Whether a message can go from one subject to the other and back, as imports need. The wildcards
+/// of `to` stand for those of `from` in order where it does not number them itself.
+fn check_reversible(from: &str, to: &str) -> Result<(), TransformError> {
+    let numbered = transform_tokenize(to.as_bytes());
+    SubjectTransform::new_strict(from.as_bytes(), &numbered).map(|_| ())
+}
+
+/// The subject with wildcards in the place of references to wildcards.
+fn with_wildcards(subject: &str) -> String {
+    let (subject, _) = transform_untokenize(subject.as_bytes());
+    String::from_utf8_lossy(&subject).into_owned()
+}
+
 fn check_service_export(
     options: &Options,
     account: &AccountOptions,
@@ -120,10 +138,13 @@ fn check_service_export(
     let exported = |results: &str| {
         let known = account.service_exports.iter();
         let mut known = known.take_while(|other| !std::ptr::eq(*other, export)).chain([export]);
-        known.any(|other| other.subject == results || is_subset(results, &other.subject))
+        known.any(|other| {
+            other.subject == results
+                || is_subset_match(results.as_bytes(), other.subject.as_bytes())
+        })
     };
     // Measurements must not be requests of the service that is measured.
-    let error = if !is_valid_literal(results) || exported(results) {
+    let error = if !is_valid_publish_subject(results.as_bytes()) || exported(results) {
         "invalid publish subject"
     } else if export.response_type != super::ResponseType::Singleton {
         "bad service response type"
@@ -171,12 +192,13 @@ impl Linker<'_> {
 
     fn may_import_stream(&self, importer: usize, exporter: usize, subject: &str) -> bool {
         let Some(account) = self.accounts.get(exporter) else { return false };
-        if !is_valid(subject) {
+        if !is_valid_subject(subject.as_bytes()) {
             return false;
         }
         let exports = &account.stream_exports;
         let exact = exports.iter().rfind(|export| export.subject == subject);
-        let wider = || exports.iter().find(|export| is_subset(subject, &export.subject));
+        let covers = |export: &str| is_subset_match(subject.as_bytes(), export.as_bytes());
+        let wider = || exports.iter().find(|export| covers(&export.subject));
         exact.or_else(wider).is_some_and(|export| {
             let names = export.accounts.as_deref();
             let position = export.account_token_position;
@@ -188,7 +210,8 @@ impl Linker<'_> {
         let Some(account) = self.accounts.get(exporter) else { return false };
         let exports = &account.service_exports;
         let exact = exports.iter().rfind(|export| export.subject == subject);
-        let wider = || exports.iter().find(|export| is_subset(subject, &export.subject));
+        let covers = |export: &str| is_subset_match(subject.as_bytes(), export.as_bytes());
+        let wider = || exports.iter().find(|export| covers(&export.subject));
         exact.or_else(wider).is_some_and(|export| {
             let names = export.accounts.as_deref();
             let position = export.account_token_position;
@@ -210,7 +233,7 @@ impl Linker<'_> {
         let to = if import.prefix.is_empty() {
             if import.to.is_empty() { from.to_owned() } else { import.to.clone() }
         } else {
-            if has_wildcard(&import.prefix) || import.prefix.is_empty() {
+            if subject_has_wildcard(import.prefix.as_bytes()) || import.prefix.is_empty() {
                 let text = "stream import prefix can not contain wildcard tokens";
                 return Err(Some(text.to_owned()));
             }
@@ -221,16 +244,15 @@ impl Linker<'_> {
             self.stream_cycle(exporter, subject, visited).map_err(Some)?;
         }
         let mut here = to.clone();
-        if has_wildcard(from) && to != from {
-            let numbered = transform::number_wildcards(&to);
-            transform::check(from, &numbered, true).map_err(|error| {
+        if subject_has_wildcard(from.as_bytes()) && to != from {
+            check_reversible(from, &to).map_err(|error| {
                 let (from, to) = (quote(from), quote(&to));
                 Some(format!(
                     "failed to create mapping transform for stream import subject from {from} to \
                      {to}: {error}"
                 ))
             })?;
-            here = transform::restore_wildcards(&to);
+            here = with_wildcards(&to);
         }
         let Some(linked) = self.streams.get_mut(importer) else { return Ok(()) };
         if linked.iter().any(|other| other.account == exporter && other.from == from) {
@@ -250,16 +272,21 @@ impl Linker<'_> {
             return Err("search cycle depth exhausted".to_owned());
         }
         let exports = self.accounts.get(account).map_or(&[][..], |a| &a.stream_exports);
-        if !exports.iter().any(|export| is_subset(to, &export.subject)) {
+        let covers = |export: &str| is_subset_match(to.as_bytes(), export.as_bytes());
+        if !exports.iter().any(|export| covers(&export.subject)) {
             return Ok(());
         }
         for linked in self.streams.get(account).into_iter().flatten() {
-            if collide(to, &linked.to) {
+            if subjects_collide(to.as_bytes(), linked.to.as_bytes()) {
                 if visited.contains(self.name(linked.account)) {
                     return Err("import forms a cycle".to_owned());
                 }
                 visited.insert(self.name(account).to_owned());
-                let next = if is_subset(&linked.to, to) { &linked.to } else { to };
+                let next = if is_subset_match(linked.to.as_bytes(), to.as_bytes()) {
+                    &linked.to
+                } else {
+                    to
+                };
                 self.stream_cycle(linked.account, next, visited)?;
             }
         }
@@ -274,14 +301,14 @@ impl Linker<'_> {
     ) -> Result<(), Option<String>> {
         let exporter = *self.by_name.get(import.account.as_str()).ok_or(None)?;
         let (mut from, mut to) = (import.to.clone(), import.subject.clone());
-        if !is_valid(&from) || !is_valid(&to) {
+        if !is_valid_subject(from.as_bytes()) || !is_valid_subject(to.as_bytes()) {
             return Err(Some(INVALID_SUBJECT.to_owned()));
         }
         if !self.may_import_service(importer, exporter, &to) {
             return Err(Some("service import not authorized".to_owned()));
         }
         let searched =
-            if has_wildcard(&to) { transform::restore_wildcards(&from) } else { from.clone() };
+            if subject_has_wildcard(to.as_bytes()) { with_wildcards(&from) } else { from.clone() };
         let visited = &mut HashSet::from([self.name(importer).to_owned()]);
         self.service_cycle(exporter, &searched, visited).map_err(Some)?;
         let name = self.name(exporter).to_owned();
@@ -295,16 +322,16 @@ impl Linker<'_> {
                 quote(&name)
             )));
         }
-        if has_wildcard(&to) && to != from {
-            to = transform::restore_wildcards(&to);
-            transform::check(&to, &transform::number_wildcards(&from), true).map_err(|error| {
+        if subject_has_wildcard(to.as_bytes()) && to != from {
+            to = with_wildcards(&to);
+            check_reversible(&to, &from).map_err(|error| {
                 let (from, to) = (quote(&from), quote(&to));
                 Some(format!(
                     "failed to create mapping transform for service import subject from {from} to \
                      {to}: {error}"
                 ))
             })?;
-            from = transform::restore_wildcards(&from);
+            from = with_wildcards(&from);
         }
         if let Some(linked) = self.services.get_mut(importer) {
             linked.push(Linked { account: exporter, from, to });
@@ -322,12 +349,16 @@ impl Linker<'_> {
             return Err("search cycle depth exhausted".to_owned());
         }
         for linked in self.services.get(account).into_iter().flatten() {
-            if collide(from, &linked.to) {
+            if subjects_collide(from.as_bytes(), linked.to.as_bytes()) {
                 if visited.contains(self.name(linked.account)) {
                     return Err("import forms a cycle".to_owned());
                 }
                 visited.insert(self.name(account).to_owned());
-                let next = if is_subset(&linked.from, from) { &linked.from } else { from };
+                let next = if is_subset_match(linked.from.as_bytes(), from.as_bytes()) {
+                    &linked.from
+                } else {
+                    from
+                };
                 self.service_cycle(linked.account, next, visited)?;
             }
         }

@@ -4,10 +4,9 @@ use super::{AccountOptions, MapDestination, Mapping};
 use crate::config::lang::{Kind, Value};
 use crate::config::load::{Loader, string, table};
 use crate::config::report::Diagnostic;
-use crate::config::subject;
 use crate::config::text::{self, quote};
-use crate::config::transform;
-use std::collections::{BTreeMap, HashSet};
+use ::sublist::subject::is_valid_subject;
+use ::sublist::transform::{self, MappingError, SubjectMapping};
 
 impl Loader<'_> {
     pub(in crate::config::options) fn account_mappings(
@@ -25,7 +24,7 @@ impl Loader<'_> {
         block: &Value,
     ) -> Result<(), Diagnostic> {
         for (source, value) in table(block)?.iter() {
-            if !subject::is_valid(source) {
+            if !is_valid_subject(source.as_bytes()) {
                 let source = quote(source);
                 self.error(block, format!("Subject {source} is not a valid subject"));
                 continue;
@@ -51,8 +50,8 @@ impl Loader<'_> {
                     false
                 }
             };
-            match check(&mapping) {
-                Ok(()) => {
+            match mapping.resolve() {
+                Ok(_) => {
                     account.mappings.retain(|other| other.source != mapping.source);
                     account.mappings.push(mapping);
                 }
@@ -126,28 +125,26 @@ fn map_weight(value: &Value) -> Result<u8, Diagnostic> {
     u8::try_from(number).ok().filter(|w| *w <= 100).ok_or_else(|| invalid(number.to_string()))
 }
 
-/// Whether an account could take the mapping.
-fn check(mapping: &Mapping) -> Result<(), String> {
-    let source = &mapping.source;
-    let mut seen = HashSet::new();
-    let mut totals: BTreeMap<&str, u8> = BTreeMap::new();
-    for MapDestination { subject, weight, cluster } in &mapping.destinations {
-        if !seen.insert(subject) {
-            return Err(format!("duplicate entry for {}", quote(subject)));
-        }
-        // Both are at most 100, so the sum fits.
-        let total = totals.entry(cluster).or_default();
-        *total = total.saturating_add(*weight);
-        if *total > 100 {
-            return Err("total weight needs to be <= 100".to_owned());
-        }
-        transform::check_mapping(source, subject)?;
+impl Mapping {
+    /// The mapping as an account applies it.
+    ///
+    /// # Errors
+    /// The reason why it cannot be applied.
+    pub fn resolve(&self) -> Result<SubjectMapping, String> {
+        let destinations: Vec<_> = self
+            .destinations
+            .iter()
+            .map(|d| transform::MapDestination {
+                subject: d.subject.clone().into_bytes(),
+                weight: d.weight,
+                cluster: d.cluster.clone(),
+            })
+            .collect();
+        SubjectMapping::new(self.source.as_bytes(), &destinations).map_err(|error| match error {
+            MappingError::DuplicateEntry(subject) => {
+                format!("duplicate entry for {}", quote(&subject))
+            }
+            error => error.to_string(),
+        })
     }
-    // What the weights leave stays with the source, which takes a transform of its own.
-    let leftover = totals.values().any(|total| *total != 100) || totals.is_empty();
-    if leftover && !mapping.destinations.iter().any(|d| d.subject == *source) {
-        let to_itself = transform::number_wildcards(source);
-        transform::check(source, &to_itself, false)?;
-    }
-    Ok(())
 }

@@ -7,9 +7,9 @@ use crate::config::options::Options;
 use crate::config::options::auth_parse::UserList;
 use crate::config::options::jetstream::enabled_word;
 use crate::config::report::Diagnostic;
-use crate::config::subject;
 use crate::config::text::{self, quote};
 use crate::nkey::{self, KeyType};
+use ::sublist::subject::is_valid_publish_subject;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -306,7 +306,7 @@ fn trace_destination(key: &str, value: &Value) -> Result<String, Diagnostic> {
         let text = format!("Field {key} should be a string, got {found}");
         return Err(Diagnostic::at(value, text));
     };
-    if !subject::is_valid_literal(&destination) {
+    if !is_valid_publish_subject(destination.as_bytes()) {
         let text = format!("Trace destination {} is not valid", quote(&destination));
         return Err(Diagnostic::at(value, text));
     }
