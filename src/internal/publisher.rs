@@ -13,8 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A message that a part of this server sends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outgoing<'a> {
-    /// By which subject it is routed, where that is another one than receivers see.
-    pub route: Option<&'a [u8]>,
     /// Subject.
     pub subject: &'a [u8],
     /// Reply subject, or empty.
@@ -69,6 +67,12 @@ impl Publisher {
         self.publish_in(from.account(), &from.origin(), message)
     }
 
+    /// Publishes in the client's account to everyone who would get a message of the subject
+    /// `route`; they see the message's own. Whether anybody gets it.
+    pub fn publish_by(&mut self, from: &Client, route: &[u8], message: &Outgoing<'_>) -> bool {
+        self.send(from.account(), &from.origin(), Some(route), message)
+    }
+
     /// Publishes in any account.
     pub fn publish_in(
         &mut self,
@@ -76,7 +80,17 @@ impl Publisher {
         origin: &Origin<'_>,
         message: &Outgoing<'_>,
     ) -> bool {
-        let Outgoing { route, subject, reply, header, body } = *message;
+        self.send(account, origin, None, message)
+    }
+
+    fn send(
+        &mut self,
+        account: &Arc<Account>,
+        origin: &Origin<'_>,
+        route: Option<&[u8]>,
+        message: &Outgoing<'_>,
+    ) -> bool {
+        let Outgoing { subject, reply, header, body } = *message;
         let size = header.len() + body.len();
         let size_digits = Decimal::new(size as u64);
         let header_digits = Decimal::new(header.len() as u64);

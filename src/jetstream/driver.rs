@@ -105,17 +105,17 @@ impl Outside for Driver<'_> {
     fn send(&mut self, account: &str, from: ClientId, message: Outgoing<'_>) {
         let server = self.publisher.server().clone();
         let Some(client) = self.subscriptions.client(&server, account, from) else { return };
-        let route = (message.to != message.subject).then_some(message.to);
-        self.publisher.publish(
-            &client,
-            &Message {
-                route,
-                subject: message.subject,
-                reply: message.reply,
-                header: message.header,
-                body: message.payload,
-            },
-        );
+        let sent = Message {
+            subject: message.subject,
+            reply: message.reply,
+            header: message.header,
+            body: message.payload,
+        };
+        if message.to == message.subject {
+            self.publisher.publish(&client, &sent);
+        } else {
+            self.publisher.publish_by(&client, message.to, &sent);
+        }
     }
 
     fn send_system(&mut self, subject: &str, payload: &[u8]) {

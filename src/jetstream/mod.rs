@@ -103,7 +103,8 @@ impl Handle {
         answered.recv_timeout(ANSWER_TIMEOUT).ok()
     }
 
-    fn note_failure(&self, error: &str) {
+    /// It takes nothing any more, for this reason.
+    pub fn disable(&self, error: &str) {
         *self.failed.lock() = Some(error.to_owned());
         self.disabled.store(true, Ordering::Relaxed);
     }

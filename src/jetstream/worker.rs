@@ -214,7 +214,7 @@ impl Worker {
             && self.handle.is_enabled()
         {
             server.log.errorf(format_args!("JetStream is shut down: {error}"));
-            self.handle.note_failure(&error.to_string());
+            self.handle.disable(&error.to_string());
             server.jetstream_ended();
         }
     }
