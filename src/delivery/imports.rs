@@ -104,6 +104,12 @@ impl RequestInfo {
     }
 }
 
+/// All that services are told of a client, as JSON.
+pub fn client_info(client: &ClientShared) -> serde_json::Value {
+    // Serialising a plain structure into memory cannot fail.
+    serde_json::to_value(RequestInfo::of(client, true)).unwrap_or_default()
+}
+
 impl Fanout {
     /// A subscription that leads into another account. Returns whether anyone got the message.
     #[cold]
