@@ -206,7 +206,8 @@ fn a_full_inbox_holds_its_publishers_and_loses_nothing() {
 #[test]
 fn traced_requests_leave_no_response_expected() {
     let server = Running::start(
-        "accounts { A { exports = [ {service: bar, allow_trace: true} ], \
+        "system_account: SYS, accounts { SYS {}, \
+         A { exports = [ {service: bar, allow_trace: true} ], \
          users = [ {user: a, password: p} ] }, \
          D { imports = [ {service: {account: A, subject: bar}} ], \
          users = [ {user: d, password: p} ] } }",

@@ -264,7 +264,9 @@ impl Fanout {
         if untraced.is_some() {
             self.tracer = untraced;
         }
-        if !any && let Some(reply) = expected {
+        // Nobody has a message that is only traced, so nobody will answer it.
+        let unheard = !any || self.tracer.as_ref().is_some_and(|tracer| tracer.only);
+        if unheard && let Some(reply) = expected {
             exporter.responses(0).forget(&reply);
         }
         any
