@@ -238,3 +238,46 @@ fn traced_requests_leave_no_response_expected() {
         }
     }
 }
+
+#[test]
+fn statistics_count_slow_and_stale_connections_by_kind() {
+    use std::sync::atomic::Ordering;
+    let server = Running::start(
+        "system_account: SYS, accounts { SYS { users = [ {user: s, password: p} ] } }",
+    );
+    let mut wire = server.connect(r#""user":"s","pass":"p""#);
+    wire.answer_pings();
+    wire.send("SUB inbox 1\r\n");
+    let id = wire.info["server_id"].as_str().expect("an id").to_owned();
+    let subjects = [
+        "$SYS.REQ.SERVER.PING".to_owned(),
+        "$SYS.REQ.SERVER.PING.STATSZ".to_owned(),
+        format!("$SYS.REQ.SERVER.{id}.STATSZ"),
+    ];
+    let mut ask = |subject: &str| {
+        wire.send(format!("PUB {subject} inbox 0\r\n\r\n"));
+        let answer: serde_json::Value = serde_json::from_slice(&wire.message().1).expect("JSON");
+        answer["statsz"].clone()
+    };
+    let keys = ["slow_consumer_stats", "stale_connection_stats"];
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats.get(key).is_none()), "{stats}");
+    }
+    let stats = &server.0.stats;
+    for counters in [&stats.slow_consumers, &stats.stale_connections] {
+        let all = [&counters.clients, &counters.routes, &counters.gateways, &counters.leafs];
+        for (counter, value) in all.into_iter().zip(1..) {
+            counter.store(value, Ordering::Relaxed);
+        }
+    }
+    let expected = serde_json::json!({"clients": 1, "routes": 2, "gateways": 3, "leafs": 4});
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats[key] == expected), "{stats}");
+        assert_eq!(
+            (&stats["stale_connections"], &stats["slow_consumers"]),
+            (&10.into(), &10.into())
+        );
+    }
+}
