@@ -7,12 +7,13 @@
 
 mod imports;
 
+pub use imports::client_info;
+
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
 use crate::message_trace::{Tracer, Undelivered};
 use crate::subscription::{Destination, Subscription};
-use ::sublist::{Matches, Subscription as _};
-use ahash::RandomState;
+use ::sublist::{Matches, SubjectHash, Subscription as _};
 use bytes::Bytes;
 use eventloop::Stager;
 use parser::encode::Decimal;
@@ -174,11 +175,17 @@ pub struct Delivered {
     pub any: bool,
 }
 
+/// Who holds a place of the match cache, looked at before anything else of it: a miss, which is what
+/// scattered subjects have, touches nothing larger. Tags are bits of the subject's hash; zero is none.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    cached: u32,
+    /// The last one that found the place taken: a subject displaces another one only when it comes
+    /// twice, so that scattered subjects do not pay for storing results.
+    knocked: u32,
+}
+
 struct CacheEntry {
-    hash: u64,
-    /// The last hash that found this place taken: a subject displaces another one only when it
-    /// comes twice, so that scattered subjects do not pay for storing results.
-    knocked: u64,
     account: u32,
     generation: u64,
     subject: Box<[u8]>,
@@ -192,8 +199,8 @@ struct LinkTarget {
 
 /// A thread's delivery context.
 pub struct Fanout {
+    places: Vec<Place>,
     cache: Vec<Option<CacheEntry>>,
-    hasher: RandomState,
     random: u64,
     scratch: Matches<Arc<Subscription>>,
     links: Vec<LinkTarget>,
@@ -213,8 +220,8 @@ impl Fanout {
     /// A context; `seed` starts its choice of queue members.
     pub fn new(seed: u64, drop_when_gated: bool) -> Fanout {
         Fanout {
+            places: vec![Place::default(); CACHE_ENTRIES],
             cache: std::iter::repeat_with(|| None).take(CACHE_ENTRIES).collect(),
-            hasher: RandomState::new(),
             random: seed | 1,
             scratch: Matches::new(),
             links: Vec::new(),
@@ -246,32 +253,47 @@ impl Fanout {
         ((u64::from(self.random_bits()) * n as u64) >> 32) as usize
     }
 
-    /// The cached matches of a subject, or nothing if it is not worth caching yet.
-    pub fn matches(&mut self, account: &Account, subject: &[u8]) -> Option<Matched> {
-        let hash = self.hasher.hash_one(subject);
+    /// The cached matches of a subject, or its hash if it is not worth caching yet.
+    #[inline]
+    pub fn matches(&mut self, account: &Account, subject: &[u8]) -> Result<Matched, SubjectHash> {
+        // Sublists hash by keys of their own, so a subject has another place for every account.
+        let hash = account.sublist.subject_hash(subject);
+        let at = hash.bits() as usize & (CACHE_ENTRIES - 1);
+        let tag = (hash.bits() >> 32) as u32 | 1;
+        let place = &mut self.places[at];
+        if place.cached != tag && place.cached != 0 && place.knocked != tag {
+            place.knocked = tag;
+            return Err(hash);
+        }
+        Ok(self.matches_at(at, tag, account, hash, subject))
+    }
+
+    fn matches_at(
+        &mut self,
+        at: usize,
+        tag: u32,
+        account: &Account,
+        hash: SubjectHash,
+        subject: &[u8],
+    ) -> Matched {
         // Read before matching: a change that comes after makes the entry stale, never wrong.
         let generation = account.sublist.generation();
-        let place = &mut self.cache[hash as usize & (CACHE_ENTRIES - 1)];
-        if let Some(e) = place {
-            let same = e.hash == hash && e.account == account.id && *e.subject == *subject;
-            if same && e.generation == generation {
-                return Some(e.matched.clone());
-            }
-            if !same && e.knocked != hash {
-                e.knocked = hash;
-                return None;
-            }
+        if let Some(e) = &self.cache[at]
+            && e.generation == generation
+            && e.account == account.id
+            && *e.subject == *subject
+        {
+            return e.matched.clone();
         }
-        let matched = account.sublist.match_subject(subject);
-        *place = Some(CacheEntry {
-            hash,
-            knocked: hash,
+        let matched = account.sublist.match_hashed(hash, subject);
+        self.places[at] = Place { cached: tag, knocked: tag };
+        self.cache[at] = Some(CacheEntry {
             account: account.id,
             generation,
             subject: subject.into(),
             matched: matched.clone(),
         });
-        Some(matched)
+        matched
     }
 
     /// Delivers to everyone who matches in the account.
@@ -284,9 +306,31 @@ impl Fanout {
         share: Share<'_>,
     ) -> Delivered {
         match self.matches(account, message.subject) {
-            Some(matched) => self.deliver_to(stager, account, &matched, origin, message, share),
-            None => self.deliver_uncached(stager, account, origin, message, share),
+            Ok(matched) => self.deliver_to(stager, account, &matched, origin, message, share),
+            Err(hash) => self.deliver_uncached(stager, account, hash, origin, message, share),
         }
+    }
+
+    /// Delivers to everyone who would get a message of the subject `route`, under the message's own
+    /// subject: what consumers of streams send.
+    pub fn deliver_by(
+        &mut self,
+        stager: &mut Stager,
+        account: &Account,
+        origin: &Origin<'_>,
+        route: &[u8],
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> Delivered {
+        if let Ok(matched) = self.matches(account, route) {
+            return self.deliver_to(stager, account, &matched, origin, message, share);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        account.sublist.match_into(route, &mut scratch);
+        let delivered = self.deliver_to(stager, account, &scratch, origin, message, share);
+        scratch.clear();
+        self.scratch = scratch;
+        delivered
     }
 
     /// Delivers to everyone who matches in the account, past the caches: for a subject that
@@ -295,12 +339,13 @@ impl Fanout {
         &mut self,
         stager: &mut Stager,
         account: &Account,
+        hash: SubjectHash,
         origin: &Origin<'_>,
         message: &Message<'_>,
         share: Share<'_>,
     ) -> Delivered {
         let mut scratch = std::mem::take(&mut self.scratch);
-        account.sublist.match_into(message.subject, &mut scratch);
+        account.sublist.match_hashed_into(hash, message.subject, &mut scratch);
         let delivered = self.deliver_to(stager, account, &scratch, origin, message, share);
         // Clearing also lets go of subscriptions that may end meanwhile.
         scratch.clear();

@@ -46,7 +46,7 @@ impl Drop for Running {
 
 impl Running {
     fn start(config: &str) -> Running {
-        let mut options = Options::default();
+        let mut options = Options { no_system_account: true, ..Options::default() };
         let file = Configuration(format!("listen: \"127.0.0.1:-1\"\n{config}\n"));
         options.load_file(&file, &UnverifiedClaims, "server.conf").expect("a configuration");
         options.set_baseline();
@@ -129,6 +129,7 @@ fn an_imported_stream_reaches_internal_subscribers() {
     let account = server.account("B");
     let inbox = Inbox::new();
     let client = Client::new(&server.0, Kind::JetStream, &account, &inbox);
+    let before = server.account("A").sublist.count();
     let interest = client.subscribe(b"a.news.>", None, 1).expect("subscribes");
     let mut wire = server.connect(r#""user":"a","pass":"p""#);
     wire.send("PUB news.today 2\r\nhi\r\nPUB other 2\r\nno\r\n");
@@ -138,7 +139,7 @@ fn an_imported_stream_reaches_internal_subscribers() {
     let subjects: Vec<_> = batches.iter().flat_map(|b| b.iter().map(|m| m.subject)).collect();
     assert_eq!(subjects, [b"a.news.today"]);
     client.unsubscribe(interest);
-    assert_eq!(server.account("A").sublist.count(), 0, "the shadow is gone as well");
+    assert_eq!(server.account("A").sublist.count(), before, "the shadow is gone as well");
 }
 
 #[test]
@@ -200,4 +201,85 @@ fn a_full_inbox_holds_its_publishers_and_loses_nothing() {
     });
     let most = total.lock().expect("not poisoned").1;
     assert!(most < 2 * INBOX_HOLD_BYTES, "{most} bytes pending");
+}
+
+#[test]
+fn traced_requests_leave_no_response_expected() {
+    let server = Running::start(
+        "system_account: SYS, accounts { SYS {}, \
+         A { exports = [ {service: bar, allow_trace: true} ], \
+         users = [ {user: a, password: p} ] }, \
+         D { imports = [ {service: {account: A, subject: bar}} ], \
+         users = [ {user: d, password: p} ] } }",
+    );
+    let mut service = server.connect(r#""user":"a","pass":"p""#);
+    service.answer_pings();
+    service.send("SUB bar 1\r\n");
+    service.sync();
+    let mut asks = server.connect(r#""user":"d","pass":"p","headers":true"#);
+    asks.answer_pings();
+    asks.send("SUB trace.to 1\r\nSUB inbox 2\r\n");
+    for only in ["Nats-Trace-Only: true\r\n", ""] {
+        let header = format!("NATS/1.0\r\nNats-Trace-Dest: trace.to\r\n{only}\r\n");
+        asks.send(format!("HPUB bar inbox {} {}\r\n{header}?\r\n", header.len(), header.len() + 1));
+        let (line, trace) = asks.message();
+        assert!(line.starts_with("MSG trace.to 1 "), "{line}");
+        let trace: serde_json::Value = serde_json::from_slice(&trace).expect("a trace");
+        let kinds = trace["events"].as_array().expect("events").iter().map(|e| &e["type"]);
+        assert_eq!(kinds.collect::<Vec<_>>(), ["in", "si", "eg"]);
+        if only.is_empty() {
+            let (line, _) = service.message();
+            let reply = line.split(' ').nth(3).expect("a reply").to_owned();
+            service.send(format!("PUB {reply} 2\r\nok\r\n"));
+            assert_eq!(asks.message().0, "MSG inbox 2 2");
+        }
+        service.sync();
+        for account in server.0.accounts() {
+            let empty = account.existing_responses().is_none_or(|responses| responses.is_empty());
+            assert!(empty, "{}", account.name);
+        }
+    }
+}
+
+#[test]
+fn statistics_count_slow_and_stale_connections_by_kind() {
+    use std::sync::atomic::Ordering;
+    let server = Running::start(
+        "system_account: SYS, accounts { SYS { users = [ {user: s, password: p} ] } }",
+    );
+    let mut wire = server.connect(r#""user":"s","pass":"p""#);
+    wire.answer_pings();
+    wire.send("SUB inbox 1\r\n");
+    let id = wire.info["server_id"].as_str().expect("an id").to_owned();
+    let subjects = [
+        "$SYS.REQ.SERVER.PING".to_owned(),
+        "$SYS.REQ.SERVER.PING.STATSZ".to_owned(),
+        format!("$SYS.REQ.SERVER.{id}.STATSZ"),
+    ];
+    let mut ask = |subject: &str| {
+        wire.send(format!("PUB {subject} inbox 0\r\n\r\n"));
+        let answer: serde_json::Value = serde_json::from_slice(&wire.message().1).expect("JSON");
+        answer["statsz"].clone()
+    };
+    let keys = ["slow_consumer_stats", "stale_connection_stats"];
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats.get(key).is_none()), "{stats}");
+    }
+    let stats = &server.0.stats;
+    for counters in [&stats.slow_consumers, &stats.stale_connections] {
+        let all = [&counters.clients, &counters.routes, &counters.gateways, &counters.leafs];
+        for (counter, value) in all.into_iter().zip(1..) {
+            counter.store(value, Ordering::Relaxed);
+        }
+    }
+    let expected = serde_json::json!({"clients": 1, "routes": 2, "gateways": 3, "leafs": 4});
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats[key] == expected), "{stats}");
+        assert_eq!(
+            (&stats["stale_connections"], &stats["slow_consumers"]),
+            (&10.into(), &10.into())
+        );
+    }
 }

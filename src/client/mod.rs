@@ -106,6 +106,8 @@ pub struct Client {
     user: Option<Arc<User>>,
     /// Set while the account of its user is being fetched: nothing is read meanwhile.
     fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
     /// Tick at which the user's time is over.
@@ -180,6 +182,7 @@ impl Client {
             nonce: nonce.into(),
             user: None,
             fetching: None,
+            calling_out: None,
             checking: None,
             expires_at: None,
             identity_filled_in: false,
@@ -202,8 +205,8 @@ impl Client {
 
     /// There are as many connections as there may be: says so, and closes.
     pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
-        self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
+        self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
     }
 
@@ -220,7 +223,7 @@ impl Client {
 
     /// Whether a login is being decided elsewhere.
     fn is_waiting(&self) -> bool {
-        self.checking.is_some() || self.fetching.is_some()
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.
@@ -240,8 +243,16 @@ impl Client {
 
     /// Closes the connection; the first reason counts.
     pub fn close(&mut self, io: &mut Io<'_>, reason: ClosedState) {
+        let first = self.reason.is_none();
         let reason = *self.reason.get_or_insert(reason);
+        if first {
+            self.tell_closed(reason);
+        }
         io.close(!reason.skips_flush());
+    }
+
+    fn tell_closed(&self, reason: ClosedState) {
+        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
     }
 
     fn send_error(&self, io: &mut Io<'_>, text: &str) {
@@ -300,7 +311,12 @@ impl Client {
                 }
                 Ok(Some(op)) => self.operation(fanout, &mut own, io, op, trace),
                 Ok(None) => break,
-                Err(error) => self.parse_error(io, &error, trace),
+                Err(error) => {
+                    if let ParseError::MaxPayload { is_hpub: true, .. } = &error {
+                        self.trace_oversized(fanout, io, bytes, &error);
+                    }
+                    self.parse_error(io, &error, trace);
+                }
             }
             if io.is_closing() || self.is_waiting() {
                 break;
@@ -411,16 +427,29 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        self.shared.error(format_args!("{error}"));
-        if let Some(text) = error.wire_error() {
-            self.send_error(io, text);
+        let shared = self.shared.clone();
+        let log = || shared.error(format_args!("{error}"));
+        let text = error.wire_error().unwrap_or_default();
+        // What is sent, logged and closed is told of in the reference's order.
+        match error {
+            ParseError::MaxPayload { .. } => {
+                log();
+                self.send_error(io, text);
+                self.close(io, ClosedState::MaxPayloadExceeded);
+            }
+            ParseError::MaxControlLine => {
+                self.send_error(io, text);
+                self.close(io, ClosedState::MaxControlLineExceeded);
+                log();
+            }
+            _ => {
+                if !text.is_empty() {
+                    self.send_error(io, text);
+                }
+                log();
+                self.close(io, ClosedState::ProtocolViolation);
+            }
         }
-        let reason = match error {
-            ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
-            ParseError::MaxPayload { .. } => ClosedState::MaxPayloadExceeded,
-            _ => ClosedState::ProtocolViolation,
-        };
-        self.close(io, reason);
     }
 
     // ---- PING and PONG ----
@@ -455,8 +484,8 @@ impl Client {
         let settings = server.settings();
         match kind {
             TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
-                self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
+                self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),
@@ -488,7 +517,7 @@ impl Client {
             if self.shared.pings_outstanding() + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
-                self.send_error(io, "Stale Connection");
+                encode::error_line(io.reply(), b"Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
             }
             self.shared.ping(io.reply());
@@ -790,13 +819,13 @@ impl Client {
         let memo =
             self.memo.take().filter(|m| m.generation == generation && m.subject == p.subject);
         let memo = match memo {
-            Some(memo) => Some(memo),
+            Some(memo) => Ok(memo),
             None => fanout
                 .matches(&self.account, p.subject)
                 .map(|matched| Box::new(Memo { generation, subject: p.subject.to_vec(), matched })),
         };
         let delivered = match &memo {
-            Some(memo) => fanout.deliver_to(
+            Ok(memo) => fanout.deliver_to(
                 io.stager,
                 &self.account,
                 &memo.matched,
@@ -804,11 +833,12 @@ impl Client {
                 &message,
                 &mut share,
             ),
-            None => {
-                fanout.deliver_uncached(io.stager, &self.account, &origin, &message, &mut share)
+            Err(hash) => {
+                let account = &self.account;
+                fanout.deliver_uncached(io.stager, account, *hash, &origin, &message, &mut share)
             }
         };
-        self.memo = memo;
+        self.memo = memo.ok();
         if !delivered.any && !p.reply.is_empty() && self.options.no_responders {
             self.no_responders(io, p);
         }
@@ -930,6 +960,7 @@ impl Client {
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
+        let told = self.reason.is_some();
         self.opening_closed(cause);
         let reason = self.reason.or(self.shared.wanted_end()).unwrap_or_else(|| match cause {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
@@ -950,7 +981,9 @@ impl Client {
             }
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
-        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
+        if !told {
+            self.tell_closed(reason);
+        }
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);

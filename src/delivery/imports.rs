@@ -12,6 +12,7 @@ use crate::client::ClientShared;
 use crate::message_trace::{DESTINATION, DISABLED, Tracer};
 use crate::monitor::format::Time;
 use crate::subscription::{Destination, Shadow, Subscription};
+use ::sublist::Subscription as _;
 use bytes::Bytes;
 use eventloop::Stager;
 use parser::encode::Decimal;
@@ -103,6 +104,12 @@ impl RequestInfo {
     }
 }
 
+/// All that services are told of a client, as JSON.
+pub fn client_info(client: &ClientShared) -> serde_json::Value {
+    // Serialising a plain structure into memory cannot fail.
+    serde_json::to_value(RequestInfo::of(client, true)).unwrap_or_default()
+}
+
 impl Fanout {
     /// A subscription that leads into another account. Returns whether anyone got the message.
     #[cold]
@@ -116,7 +123,7 @@ impl Fanout {
     ) -> bool {
         match &sub.to {
             Destination::Shadow(shadow) => {
-                self.serve_shadow(stager, shadow, origin, message, share)
+                self.serve_shadow(stager, sub, shadow, origin, message, share)
             }
             Destination::Service(import) => {
                 self.serve_request(stager, import, origin, message, share)
@@ -132,6 +139,7 @@ impl Fanout {
     fn serve_shadow(
         &mut self,
         stager: &mut Stager,
+        sub: &Subscription,
         shadow: &Shadow,
         origin: &Origin<'_>,
         message: &Message<'_>,
@@ -146,9 +154,10 @@ impl Fanout {
         let (importer, parent) = (&shadow.importer, &shadow.parent);
         let mut untraced = None;
         if let Some(tracer) = &mut self.tracer {
-            tracer.exported(&importer.name, &subject);
+            tracer.exported(&importer.name, &subject, sub.subject());
             if !shadow.import.wanted.allow_trace {
                 if tracer.only {
+                    tracer.left_export();
                     // As far as the publisher may know, somebody got it.
                     return true;
                 }
@@ -169,6 +178,9 @@ impl Fanout {
         };
         if untraced.is_some() {
             self.tracer = untraced;
+        }
+        if let Some(tracer) = &mut self.tracer {
+            tracer.left_export();
         }
         taken
     }
@@ -252,7 +264,9 @@ impl Fanout {
         if untraced.is_some() {
             self.tracer = untraced;
         }
-        if !any && let Some(reply) = expected {
+        // Nobody has a message that is only traced, so nobody will answer it.
+        let unheard = !any || self.tracer.as_ref().is_some_and(|tracer| tracer.only);
+        if unheard && let Some(reply) = expected {
             exporter.responses(0).forget(&reply);
         }
         any

@@ -18,12 +18,14 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::internal::{Inbox, Mail};
+use crate::jetstream::Handle;
 use crate::logging::Logger;
 use crate::monitor::Monitor;
 use crate::monitor::histogram::{Histogram, Snapshot};
@@ -33,6 +35,7 @@ use crate::operator::Operators;
 use crate::operator::desk::{self, Applier, Order};
 use crate::operator::resolver::Resolver;
 use crate::process::banner;
+use crate::profile;
 use crate::subscription::Subscription;
 use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
@@ -84,6 +87,8 @@ pub enum StartError {
     Advertise(String, HostPortError),
     /// TLS is configured in a way that cannot work.
     Tls(String),
+    /// JetStream cannot run; the text is what the reference prints.
+    JetStream(String),
     /// The system refused a thread, a poll or randomness.
     System(io::Error),
 }
@@ -96,6 +101,7 @@ impl std::fmt::Display for StartError {
                 write!(f, "Error listening on port: {}, {quoted}", e.address())
             }
             StartError::Accounts(text) => f.write_str(text),
+            StartError::JetStream(text) => write!(f, "Can't start JetStream: {text}"),
             StartError::Monitor(e) => e.fmt(f),
             StartError::Advertise(text, e) => {
                 let what = "Error setting server INFO with ClientAdvertise value of";
@@ -125,6 +131,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// The profiling port, once it is served.
+    profiling: OnceLock<profile::service::Port>,
     /// What monitoring keeps.
     pub monitor: Monitor,
     /// When the server was made.
@@ -158,12 +166,16 @@ pub struct Server {
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// JetStream, once it has started.
+    jetstream: OnceLock<Arc<Handle>>,
     /// Inboxes of the server's own parts, closed at shutdown.
     inboxes: Mutex<Vec<Arc<Inbox>>>,
     /// Where claims of accounts come from, until the desk takes it over.
     resolver: Mutex<Option<Resolver>>,
     /// The system account's claims are still to be fetched.
     bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
     /// Orders for the desk, in operator mode.
     desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
@@ -243,23 +255,26 @@ impl Server {
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
+            cluster: options.cluster.name.clone(),
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
+        let start = SystemTime::now();
         Ok(Arc::new(Server {
             log,
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
             monitor: Monitor::default(),
-            start: SystemTime::now(),
+            profiling: OnceLock::new(),
+            start,
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
-            configured: RwLock::new(SystemTime::now()),
+            configured: RwLock::new(start),
             reloading: Mutex::new(()),
             launch: OnceLock::new(),
             system: OnceLock::new(),
@@ -277,9 +292,11 @@ impl Server {
             passes: (0..reactors).map(|_| Histogram::new(FIRST_NANOS)).collect(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
+            jetstream: OnceLock::new(),
             inboxes: Mutex::new(Vec::new()),
             resolver: Mutex::new(resolver),
             bootstraps,
+            callout: Mutex::new(None),
             desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
@@ -306,17 +323,50 @@ impl Server {
         if let Some(system) = System::start(self)? {
             let _ = self.system.set(system);
         }
-        let started = self.start_clients();
+        let started = self.start_jetstream().and_then(|()| self.start_clients());
         if started.is_err() {
             self.close_monitoring();
         }
         started
     }
 
+    /// Serves the profiling port, if one is configured; the first thing a server does.
+    ///
+    /// # Errors
+    /// The text of the failure.
+    pub fn start_profiling(self: &Arc<Server>) -> Result<(), String> {
+        if let Some((port, thread)) = profile::service::start(self)? {
+            self.threads.lock().push(thread);
+            let _ = self.profiling.set(port);
+        }
+        Ok(())
+    }
+
+    /// Where profiles are served, if they are.
+    pub fn profiling_address(&self) -> Option<SocketAddr> {
+        self.profiling.get().map(|port| port.address)
+    }
+
     fn close_monitoring(&self) {
+        if let Some(port) = self.profiling.get() {
+            port.close();
+        }
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }
+    }
+
+    fn start_jetstream(self: &Arc<Server>) -> Result<(), StartError> {
+        let started = crate::jetstream::start(self).map_err(|e| StartError::JetStream(e.0))?;
+        let Some(handle) = started else { return Ok(()) };
+        let domain = handle.settings().domain.clone();
+        let _ = self.jetstream.set(handle);
+        let mut info = self.info.write();
+        let mut changed = Info::clone(&info);
+        changed.jetstream = true;
+        changed.domain = domain.unwrap_or_default();
+        *info = Arc::new(changed);
+        Ok(())
     }
 
     fn start_clients(self: &Arc<Server>) -> Result<(), StartError> {
@@ -394,6 +444,25 @@ impl Server {
         Ok(())
     }
 
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
+    }
+
     /// Orders for the desk, in operator mode.
     pub fn desk(&self) -> Option<&Arc<Mail<Order>>> {
         self.desk.get()
@@ -416,6 +485,19 @@ impl Server {
             // Shutdown may have looked for inboxes before this one was there.
             inbox.close();
         }
+    }
+
+    /// JetStream, if it runs.
+    pub fn jetstream(&self) -> Option<&Arc<Handle>> {
+        self.jetstream.get()
+    }
+
+    /// JetStream has stopped working: connections to come are told.
+    pub(crate) fn jetstream_ended(&self) {
+        let mut info = self.info.write();
+        let mut changed = Info::clone(&info);
+        changed.jetstream = false;
+        *info = Arc::new(changed);
     }
 
     /// The time as the reactors' clocks have it, in milliseconds.

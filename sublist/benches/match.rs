@@ -160,6 +160,32 @@ fn miss(c: &mut Criterion) {
     }
 }
 
+/// Subjects that mostly nobody wants, published where 10,000 subscriptions have wildcards: several
+/// branches are followed, all but a few in vain.
+fn nobody(c: &mut Criterion) {
+    let mut group = c.benchmark_group("miss/nobody");
+    let list = List::with_cache();
+    for n in 0..10_000_usize {
+        let (zone, kind) = (n / 4 % 500, n / 4 % 700);
+        let subject = match n % 4 {
+            0 => format!("site.zone.{zone}.*.{n}"),
+            1 => format!("site.zone.{zone}.{n}.>"),
+            2 => format!("site.zone.*.{kind}.{n}"),
+            _ => format!("site.zone.{zone}.{kind}.*"),
+        };
+        list.insert(sub(&subject)).unwrap();
+    }
+    let subjects: Vec<Vec<u8>> = (0..65_536)
+        .map(scramble)
+        .map(|r| format!("site.zone.{}.{}.{}", r % 500, r / 500 % 700, r / 7 % 50_000).into_bytes())
+        .collect();
+    let mut turn = subjects.iter().cycle();
+    let mut buffer = Matches::new();
+    group.bench_function("into", |b| {
+        b.iter(|| list.match_into(black_box(turn.next().unwrap()), &mut buffer));
+    });
+}
+
 fn fan_out(c: &mut Criterion) {
     let mut group = c.benchmark_group("fan_out");
     let mut buffer = Matches::new();
@@ -313,5 +339,5 @@ fn subjects(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, hit, miss, fan_out, change, contention, subjects);
+criterion_group!(benches, hit, miss, nobody, fan_out, change, contention, subjects);
 criterion_main!(benches);

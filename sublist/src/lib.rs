@@ -21,7 +21,7 @@ mod trie;
 
 pub use cache::{CACHE_MAX, CACHE_SWEEP};
 pub use error::SublistError;
-pub use list::Sublist;
+pub use list::{SubjectHash, Sublist};
 pub use notify::InterestListener;
 pub use stats::SublistStats;
 pub use subscription::{MAX_WEIGHT_SLOTS, Matches, QueueGroup, Subscriber, Subscription};

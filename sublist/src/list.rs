@@ -36,6 +36,17 @@ pub struct Sublist<S> {
     empty: Arc<Matches<S>>,
 }
 
+/// The hash of a subject in one sublist; means nothing in another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubjectHash(u64);
+
+impl SubjectHash {
+    /// As a number whose bits are evenly distributed, and unknown to peers.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 struct Index<S> {
     literals: Literals<S>,
     trie: Trie<S>,
@@ -44,6 +55,12 @@ struct Index<S> {
     inserts: u64,
     removes: u64,
 }
+
+/// Places looked at in one go by a scan, so that changes wait for a fraction of a millisecond.
+const SCAN_STEP: usize = 1024;
+
+/// How often a scan begins anew when places changed under it.
+const SCAN_ATTEMPTS: usize = 4;
 
 /// Subscriptions removed in one go by a batch, so that matches wait for microseconds and not
 /// for the whole batch.
@@ -172,7 +189,19 @@ impl<S: Subscriber> Sublist<S> {
     /// The subscriptions that match a published subject, through the result cache. Every token
     /// of the subject stands for itself; a subject with an empty token matches nothing.
     pub fn match_subject(&self, subject: &[u8]) -> Arc<Matches<S>> {
-        let hash = self.hash(subject);
+        self.match_hashed(self.subject_hash(subject), subject)
+    }
+
+    /// The hash of a subject in this sublist, for callers who keep a cache of their own and would
+    /// hash the subject again.
+    pub fn subject_hash(&self, subject: &[u8]) -> SubjectHash {
+        SubjectHash(self.hash(subject))
+    }
+
+    /// [`Sublist::match_subject`] of a subject whose hash is known.
+    pub fn match_hashed(&self, hash: SubjectHash, subject: &[u8]) -> Arc<Matches<S>> {
+        let SubjectHash(hash) = hash;
+        debug_assert_eq!(hash, self.hash(subject));
         if let Some(cached) = self.cache.get(hash, subject) {
             return cached;
         }
@@ -196,8 +225,14 @@ impl<S: Subscriber> Sublist<S> {
     /// Like [`Sublist::match_subject`], into a buffer of the caller and past the result cache:
     /// for callers who keep a cache of their own. Allocates nothing once the buffer has grown.
     pub fn match_into(&self, subject: &[u8], matches: &mut Matches<S>) {
+        self.match_hashed_into(self.subject_hash(subject), subject, matches);
+    }
+
+    /// [`Sublist::match_into`] of a subject whose hash is known.
+    pub fn match_hashed_into(&self, hash: SubjectHash, subject: &[u8], matches: &mut Matches<S>) {
+        let SubjectHash(hash) = hash;
+        debug_assert_eq!(hash, self.hash(subject));
         matches.clear();
-        let hash = self.hash(subject);
         self.cache.count_miss(hash);
         self.index.read().collect(&self.hasher, hash, subject, matches);
     }
@@ -306,6 +341,55 @@ impl<S: Subscriber> Sublist<S> {
             });
         }
         selected
+    }
+
+    /// Shows every subscription to `see`, in no particular order, and returns what it gathered in
+    /// the state that `begin` made. The sublist is held for a short time only, again and again:
+    /// what comes or goes meanwhile may be seen or not, all else is seen exactly once. When the
+    /// sublist is rebuilt meanwhile, all begins anew, and `see` must not call the sublist.
+    pub fn scan<T>(&self, begin: impl Fn() -> T, mut see: impl FnMut(&mut T, &S)) -> T {
+        for _ in 0..SCAN_ATTEMPTS {
+            if let Some(gathered) = self.scan_in_steps(begin(), &mut see) {
+                return gathered;
+            }
+        }
+        let mut gathered = begin();
+        let index = self.index.read();
+        for interest in index.literals.iter().chain(index.trie.iter()) {
+            interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+        }
+        gathered
+    }
+
+    fn scan_in_steps<T>(&self, mut gathered: T, see: &mut impl FnMut(&mut T, &S)) -> Option<T> {
+        let moves = self.index.read().literals.moves();
+        let mut at = 0;
+        loop {
+            let index = self.index.read();
+            if index.literals.moves() != moves {
+                return None;
+            }
+            let places = index.literals.places();
+            let end = places.min(at + SCAN_STEP);
+            for interest in index.literals.at(at..end) {
+                interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+            }
+            at = end;
+            if at == places {
+                break;
+            }
+        }
+        let mut at = 0;
+        loop {
+            let index = self.index.read();
+            for interest in index.trie.at(at..at + SCAN_STEP) {
+                interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+            }
+            at += SCAN_STEP;
+            if at >= index.trie.places() {
+                return Some(gathered);
+            }
+        }
     }
 
     /// Tells the listener whether there is a plain subscription to exactly this subject, now

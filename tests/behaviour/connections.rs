@@ -77,7 +77,8 @@ fn a_thousand_connections_are_served_with_little_memory() {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
-    let server = Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10");
+    let server =
+        Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10\nno_system_account: true");
     let round = || {
         for _ in 0..200 {
             let mut client = server.connect();
@@ -95,6 +96,20 @@ fn connections_that_come_and_go_leave_nothing_behind() {
     assert!(grown < 4 * 1024 * 1024, "{grown}");
     let open = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
     wait_until("descriptors are closed", || (open() < 40).then_some(()));
+}
+
+#[test]
+fn nothing_is_done_behind_what_closes_the_connection() {
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
+    for last in ["PUB foo\r\n", "-ERR 'bye'\r\n", "CONNECT {]\r\n", "SUB a 1\r\nCONNECT {]\r\n"] {
+        let mut client = server.connect();
+        client.send(format!("{last}SUB foo 1\r\nSUB bar 2\r\nPING\r\n"));
+        let answers = std::iter::from_fn(|| client.try_line()).collect::<Vec<_>>();
+        assert!(!answers.iter().any(|line| line == "PONG"), "{last:?}: {answers:?}");
+    }
+    server.wait_for_monitor("/varz", |v| v["connections"] == 0);
+    let subs = server.monitor("/subsz");
+    assert_eq!((&subs["num_inserts"], &subs["num_subscriptions"]), (&1.into(), &0.into()));
 }
 
 #[test]

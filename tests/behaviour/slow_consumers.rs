@@ -213,6 +213,34 @@ fn a_reader_that_is_slow_for_a_while_loses_nothing() {
     slow.expect_nothing();
 }
 
+#[test]
+fn more_than_one_write_deadline_covers_is_delivered_whole() {
+    const SIZE: usize = 16 * 1024 * 1024;
+    let server = Server::start(
+        "max_payload: 16777216\nmax_pending: 146800640\nwrite_deadline: \"30s\"\n\
+         http: \"127.0.0.1:-1\"",
+    );
+    let mut slow = subscriber(&server);
+    let mut publisher = server.client("");
+    for n in 0..8_u8 {
+        publisher.send(format!("PUB foo {SIZE}\r\n"));
+        publisher.send(vec![b'0' + n; SIZE]);
+        publisher.send("\r\n");
+    }
+    publisher.expect_nothing();
+    let connections = server.monitor("/connz");
+    let mut pending = connections["connections"].as_array().expect("a list").iter();
+    // Above the 64 MiB that are written under one deadline.
+    assert!(pending.any(|c| c["pending_bytes"].as_u64() > Some(64 << 20)), "{connections}");
+    for n in 0..8_u8 {
+        assert_eq!(slow.line(), format!("MSG foo 1 {SIZE}"));
+        let payload = slow.bytes(SIZE + 2);
+        assert!(payload[..SIZE].iter().all(|b| *b == b'0' + n), "message {n}");
+    }
+    slow.expect_nothing();
+    assert_eq!(server.monitor("/varz")["slow_consumers"], 0);
+}
+
 /// A subscriber that read nothing for a moment got no more consideration until its queue was empty:
 /// a publisher of 1 KiB messages filled it within a second and had it closed, where the process that
 /// read was merely not scheduled. Near the limit a publisher is held back in any case.

@@ -56,6 +56,13 @@ fn what_is_no_tls_is_a_probe_and_not_an_error() {
     assert_eq!(lines.iter().filter(|l| l.contains(text) && l.contains("[DBG]")).count(), 3);
     assert!(!lines.iter().any(|l| l.contains("[ERR]")), "{lines:?}");
     witness.sync();
+    // They have been idle no longer than they lived.
+    let closed = server.monitor("/connz?state=closed");
+    for connection in closed["connections"].as_array().unwrap() {
+        let text = |key: &str| connection[key].as_str().unwrap().to_owned();
+        assert_eq!(text("idle"), text("uptime"));
+        assert!(text("last_activity") >= text("start"), "{connection}");
+    }
 }
 
 #[test]
@@ -144,11 +151,14 @@ fn a_handshake_that_stalls_ends_with_its_timeout() {
         assert!(!rest.windows(4).any(|w| w == b"-ERR"), "{rest:?}");
     }
     wait_for_reason(&server, "TLS Handshake Failure");
-    let lines = server.log_lines();
-    let logged =
-        |text: &str| lines.iter().filter(|l| l.contains(text) && l.contains("[DBG]")).count();
-    assert_eq!(logged("TLS handshake timeout"), 3);
-    assert_eq!(logged("i/o timeout"), 3);
+    // A connection is closed before its line is written.
+    let lines = wait_until("three timeouts in the log", || {
+        let lines = server.log_lines();
+        let logged =
+            |text: &str| lines.iter().filter(|l| l.contains(text) && l.contains("[DBG]")).count();
+        let all = logged("TLS handshake timeout") == 3 && logged("i/o timeout") == 3;
+        all.then_some(lines)
+    });
     assert!(!lines.iter().any(|l| l.contains("[ERR]")), "{lines:?}");
     witness.sync();
 }

@@ -306,6 +306,13 @@ impl FileStore {
             loaded.visit_subjects(|subject, count| forget_many(subjects, subject, count, index));
         }
         let block = &mut self.blocks[position];
+        if messages > 0 && block.schedules > 0 {
+            let mut seq = block.first.seq;
+            while let Some(live) = block.next_live(seq) {
+                self.expiry.unschedule(live);
+                seq = live + 1;
+            }
+        }
         if messages > 0 && why == Removal::Limit {
             block.displaced.insert_range(block.first.seq..=block.last.seq);
             self.upkeep.displaced = true;
@@ -337,13 +344,20 @@ impl FileStore {
             return Ok(());
         }
         let mut position = 0;
+        let mut buried = false;
         while let Some(block) = self.blocks.get_mut(position) {
             let displaced = std::mem::take(&mut block.displaced);
             let timestamp = block.last.timestamp;
             for seq in displaced.iter() {
                 self.append_tombstone(seq, timestamp)?;
+                buried = true;
             }
             position += 1;
+        }
+        if buried {
+            // Nor may it keep what is written next, which may remove what displaced them, and
+            // lose these: no disk promises to keep writes in their order.
+            self.sync_now()?;
         }
         Ok(())
     }
@@ -356,10 +370,7 @@ impl FileStore {
         let mut position = 0;
         while position + 1 < self.blocks.len() {
             let block = &self.blocks[position];
-            let needed = !block.is_empty()
-                || self.blocks.iter().take(position).any(|earlier| {
-                    block.prior_tombstones.may_hit(earlier.file_first, earlier.last.seq)
-                });
+            let needed = !block.is_empty() || self.has_needed_tombstones(position);
             if needed {
                 position += 1;
             } else {
@@ -367,6 +378,13 @@ impl FileStore {
             }
         }
         Ok(())
+    }
+
+    /// Whether a block may hold tombstones for messages in the files of blocks before it.
+    pub(super) fn has_needed_tombstones(&self, position: usize) -> bool {
+        let prior = self.blocks[position].prior_tombstones;
+        let mut earlier = self.blocks.iter().take(position);
+        earlier.any(|block| prior.may_hit(block.file_first, block.last.seq))
     }
 
     fn drop_block(&mut self, position: usize) {

@@ -2,14 +2,10 @@
 
 use crate::api_error::ApiError;
 use crate::config::{StorageType, StreamConfig};
-use crate::disk::{SharedDisk, remove_dir_if_exists};
-use crate::error::{StoreError, StoreResult};
-use crate::filestore::{FileStore, FileStoreOptions};
+use crate::error::StoreResult;
 use crate::memstore::MemoryStore;
 use crate::store::Store;
-use crate::time::Timestamp;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -48,25 +44,15 @@ impl Resources for Unlimited {
     }
 }
 
-/// Where the messages of atomic batches wait for the end of their batch.
-///
-/// A stream in files stages in files: so a batch that was half moved over when the server stopped
-/// can be completed.
+/// Where the messages of an atomic batch wait for its end.
 pub trait StagingArea: Send {
-    /// An empty store for the batch whose id has this hash.
+    /// An empty store for the batch whose id has this hash. Messages must survive a crash of the
+    /// server where the stream is in files, so that a batch that was half moved over when it
+    /// crashed can be completed (see [`Stream::recover_batch`](super::Stream::recover_batch)).
     ///
     /// # Errors
     /// What keeps a store from being made.
-    fn create(&mut self, hash: &str, now: Timestamp) -> StoreResult<Box<dyn Store>>;
-
-    /// The store of a batch from before the server stopped, if there is one.
-    ///
-    /// # Errors
-    /// What keeps the store from being opened.
-    fn existing(&mut self, hash: &str, now: Timestamp) -> StoreResult<Option<Box<dyn Store>>>;
-
-    /// Removes what is left of all batches.
-    fn clear(&mut self);
+    fn open(&mut self, hash: &str) -> StoreResult<Box<dyn Store>>;
 }
 
 /// Staging in memory, for streams in memory.
@@ -74,63 +60,9 @@ pub trait StagingArea: Send {
 pub struct MemoryStaging;
 
 impl StagingArea for MemoryStaging {
-    fn create(&mut self, _hash: &str, _now: Timestamp) -> StoreResult<Box<dyn Store>> {
+    fn open(&mut self, _hash: &str) -> StoreResult<Box<dyn Store>> {
         let config = StreamConfig { storage: StorageType::Memory, ..StreamConfig::default() };
         Ok(Box::new(MemoryStore::new(config)?))
-    }
-
-    fn existing(&mut self, _hash: &str, _now: Timestamp) -> StoreResult<Option<Box<dyn Store>>> {
-        Ok(None)
-    }
-
-    fn clear(&mut self) {}
-}
-
-/// Staging in files below a directory, `batches` in that of the stream.
-pub struct FileStaging {
-    disk: SharedDisk,
-    dir: PathBuf,
-    /// Options for a store in the given directory, with the stream's encryption.
-    options: Box<dyn FnMut(PathBuf) -> FileStoreOptions + Send>,
-}
-
-impl FileStaging {
-    /// A staging area whose stores are opened with what `options` gives for their directory.
-    pub fn new(
-        disk: SharedDisk,
-        dir: impl Into<PathBuf>,
-        options: impl FnMut(PathBuf) -> FileStoreOptions + Send + 'static,
-    ) -> Self {
-        FileStaging { disk, dir: dir.into(), options: Box::new(options) }
-    }
-
-    fn open(&mut self, hash: &str, now: Timestamp) -> StoreResult<Box<dyn Store>> {
-        let options = (self.options)(self.dir.join(hash));
-        let config = StreamConfig { name: hash.to_owned(), ..StreamConfig::default() };
-        let store = FileStore::open(options, config, now);
-        Ok(Box::new(store.map_err(|error| error.0)?))
-    }
-}
-
-impl StagingArea for FileStaging {
-    fn create(&mut self, hash: &str, now: Timestamp) -> StoreResult<Box<dyn Store>> {
-        let dir = self.dir.join(hash);
-        remove_dir_if_exists(self.disk.as_ref(), &dir)
-            .map_err(|error| StoreError::Io(format!("{}: {error}", dir.display())))?;
-        self.open(hash, now)
-    }
-
-    fn existing(&mut self, hash: &str, now: Timestamp) -> StoreResult<Option<Box<dyn Store>>> {
-        if self.disk.exists(&self.dir.join(hash)) {
-            self.open(hash, now).map(Some)
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn clear(&mut self) {
-        // What cannot be removed now is removed at the next start.
-        let _ = remove_dir_if_exists(self.disk.as_ref(), &self.dir);
     }
 }
 

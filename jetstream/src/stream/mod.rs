@@ -2,7 +2,8 @@
 //!
 //! A [`Stream`] owns its store and everything that decides what goes into it. It opens nothing and
 //! asks nobody. Its driver
-//! 1. makes it over a store, with [`Stream::new`], then calls [`Stream::start`];
+//! 1. makes it over a store, with [`Stream::new`], then calls [`Stream::start`], and if
+//!    [`Stream::unfinished_batch`] names a batch, [`Stream::recover_batch`];
 //! 2. hands in messages with [`Stream::publish`], what its mirror and sources send with
 //!    [`Stream::received`], and what clients ask of it with the methods named after that;
 //! 3. calls [`Stream::tick`] once [`Stream::next_deadline`] has passed;
@@ -61,6 +62,7 @@ use batch::{AtomicBatches, FastBatches, FastReply};
 use bytes::Bytes;
 use dedupe::Dedupe;
 use outbox::Outbox;
+use publish_headers::{PublishHeaders, given};
 use random::Random;
 use republish::Republish;
 use retention::Interest;
@@ -140,11 +142,10 @@ impl Stream {
         }
     }
 
-    /// Starts work: completes a batch the server stopped in, remembers the ids of recent messages,
-    /// and sets up mirror and sources. A replicated stream does so when it becomes leader.
+    /// Starts work: remembers the ids of recent messages, and sets up mirror and sources. A
+    /// replicated stream does so when it becomes leader.
     pub fn start(&mut self, now: Timestamp) {
         self.recover_ids(now);
-        self.recover_batches(now);
         self.start_sourcing(now);
         self.settle(now);
     }
@@ -384,6 +385,6 @@ fn batch_id(header: &Bytes) -> Option<Bytes> {
     if header.is_empty() {
         return None;
     }
-    let id = headers::value(header, headers::BATCH_ID)?;
-    (!id.is_empty()).then(|| header.slice_ref(id))
+    let id = given(PublishHeaders::parse(header).batch_id)?;
+    Some(header.slice_ref(id))
 }

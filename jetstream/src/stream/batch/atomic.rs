@@ -272,7 +272,7 @@ impl Stream {
             return Err(ErrorKind::AtomicPublishTooManyInflight.into());
         }
         let hash = short_hash(&String::from_utf8_lossy(id));
-        let store = match self.context.staging.create(&hash, now) {
+        let store = match self.context.staging.open(&hash) {
             Ok(store) => store,
             Err(_) => {
                 context::subtract(self.atomic.count.atomic());
@@ -405,42 +405,20 @@ impl Stream {
         published
     }
 
-    /// Completes the batch that was being committed when the server stopped, if one was, and
-    /// removes the stages of all others: those were never committed.
-    pub(in crate::stream) fn recover_batches(&mut self, now: Timestamp) {
-        if !self.config.allow_atomic || self.config.num_replicas > 1 {
-            return;
-        }
-        self.atomic.clear();
-        if let Some((hash, stored)) = self.unfinished_batch() {
-            let recovered = match self.context.staging.existing(&hash, now) {
-                Ok(Some(mut stage)) => self.recover_batch(&mut *stage, stored, now),
-                Ok(None) => Err(StoreError::Other("batch is gone".to_owned())),
-                Err(error) => Err(error),
-            };
-            // Only when its messages are safe may the stage go.
-            if let Err(error) = recovered.and_then(|()| self.sync().map(|_| ())) {
-                self.warn(format!(
-                    "Failed restoring partial batch write for stream '{} > {}' at sequence {}: \
-                     {error}",
-                    self.context.account,
-                    self.config.name,
-                    stored.saturating_add(1)
-                ));
-            }
-        }
-        if self.write_error.is_none() {
-            self.context.staging.clear();
-        }
-    }
-
-    /// Stores the messages of a stage that come after the `stored` ones.
-    fn recover_batch(
+    /// Stores the rest of a batch that was being committed when the server stopped, from its
+    /// `stage`, and returns how many messages that were. To be called at start when
+    /// [`unfinished_batch`](Stream::unfinished_batch) names a batch. When this is done without an
+    /// error all stages can be deleted: what they had is durable, or was never committed.
+    ///
+    /// # Errors
+    /// What keeps the stage from being read or its messages from being stored. The stream then
+    /// ends in a part of a batch, and the stage must stay.
+    pub fn recover_batch(
         &mut self,
         stage: &mut dyn Store,
         stored: u64,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let end = stage.fast_state().last_seq;
         let commit = stage.load(end)?;
         let commit = headers::value(commit.header(), headers::BATCH_COMMIT).map(<[u8]>::to_vec);
@@ -450,6 +428,7 @@ impl Stream {
             _ => return Err(StoreError::Other("batch without its end".to_owned())),
         };
         let last = if without_message { end.previous() } else { end };
+        let mut recovered = 0;
         for sequence in stored.saturating_add(1)..=last.get() {
             let message = stage.load(sequence.into())?;
             let mut header = message.header_bytes();
@@ -465,8 +444,11 @@ impl Stream {
             {
                 return Err(error);
             }
+            recovered += 1;
         }
-        Ok(())
+        self.settle(now);
+        self.sync()?;
+        Ok(recovered)
     }
 
     /// Makes of a staged message what its checks made of it before the server stopped.
@@ -487,7 +469,10 @@ impl Stream {
 
     /// The batch of which the stream holds the first messages but not the last: the hash of its
     /// id, which names its stage, and how many messages are stored.
-    fn unfinished_batch(&mut self) -> Option<(String, u64)> {
+    pub fn unfinished_batch(&mut self) -> Option<(String, u64)> {
+        if !self.config.allow_atomic || self.config.num_replicas > 1 {
+            return None;
+        }
         let last = self.store.load(self.last_sequence).ok()?;
         let fields = PublishHeaders::parse(last.header());
         if given(fields.batch_commit).is_some() {

@@ -2,15 +2,36 @@
 
 use super::*;
 use crate::conformance::Zeros;
-use crate::disk::{Fault, SharedDisk, SimDisk};
+use crate::disk::{Disk, Fault, SimDisk, remove_dir_if_exists};
+use crate::error::StoreResult;
 use crate::filestore::{FileStore, FileStoreOptions};
-use crate::stream::context::{BatchCount, FileStaging};
+use crate::stream::context::StagingArea;
 use crate::time::DateTime;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-fn options(disk: &SharedDisk, dir: PathBuf) -> FileStoreOptions {
-    FileStoreOptions::new(disk.clone(), dir, DateTime::ZERO, Box::new(Zeros))
+const DIR: &str = "/js/S";
+const BATCHES: &str = "/js/S/batches";
+
+fn options(disk: &SimDisk, dir: PathBuf) -> FileStoreOptions {
+    FileStoreOptions::new(Arc::new(disk.clone()), dir, DateTime::ZERO, Box::new(Zeros))
+}
+
+/// Stages batches below the directory of the stream.
+struct FileStaging(SimDisk);
+
+impl FileStaging {
+    fn dir(hash: &str) -> PathBuf {
+        PathBuf::from(BATCHES).join(hash)
+    }
+}
+
+impl StagingArea for FileStaging {
+    fn open(&mut self, hash: &str) -> StoreResult<Box<dyn Store>> {
+        let config = StreamConfig { name: hash.to_owned(), ..StreamConfig::default() };
+        let options = options(&self.0, Self::dir(hash));
+        Ok(Box::new(FileStore::open(options, config, START).map_err(|error| error.0)?))
+    }
 }
 
 fn in_files() -> StreamConfig {
@@ -20,20 +41,20 @@ fn in_files() -> StreamConfig {
 }
 
 /// Starts the server on what the disk has.
-fn open(disk: &SimDisk, batch_count: &Arc<BatchCount>) -> Option<Stream> {
-    let disk: SharedDisk = Arc::new(disk.clone());
-    let dir = PathBuf::from("/js/S");
-    let store = FileStore::open(options(&disk, dir.clone()), in_files(), START).ok()?;
-    let of_stage = disk.clone();
-    let staging = FileStaging::new(disk, dir.join("batches"), move |dir| options(&of_stage, dir));
-    let context = StreamContext {
-        staging: Box::new(staging),
-        batch_count: batch_count.clone(),
-        ..StreamContext::default()
-    };
-    let mut stream = Stream::new(in_files(), START, Box::new(store), context);
+fn open(disk: &SimDisk, config: StreamConfig) -> StoreResult<Stream> {
+    let store = FileStore::open(options(disk, PathBuf::from(DIR)), config.clone(), START)
+        .map_err(|error| error.0)?;
+    let mut staging = FileStaging(disk.clone());
+    let context =
+        StreamContext { staging: Box::new(FileStaging(disk.clone())), ..StreamContext::default() };
+    let mut stream = Stream::new(config, START, Box::new(store), context);
     stream.start(START);
-    stream.write_error().is_none().then_some(stream)
+    if let Some((hash, stored)) = stream.unfinished_batch() {
+        stream.recover_batch(&mut *staging.open(&hash)?, stored, START)?;
+    }
+    let removed = remove_dir_if_exists(disk, Path::new(BATCHES));
+    removed.map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(stream)
 }
 
 fn publish(stream: &mut Stream, fields: &[(&str, &str)], payload: &str) -> Published {
@@ -76,17 +97,16 @@ fn lose_power_everywhere(
 ) {
     for chance in 0..6 {
         for call in 0.. {
-            let batch_count = Arc::new(BatchCount::default());
             let disk = SimDisk::new(chance);
             let mut told = Vec::new();
             disk.set_fault(call, Fault::Crash);
-            if let Some(mut stream) = open(&disk, &batch_count) {
+            if let Ok(mut stream) = open(&disk, in_files()) {
                 work(&mut stream, &mut told);
             }
             let done = !disk.is_crashed();
             disk.power_loss();
             disk.clear_faults();
-            let mut stream = open(&disk, &batch_count).expect("opens after power came back");
+            let mut stream = open(&disk, in_files()).expect("opens after power came back");
             let found = payloads(&mut stream);
             check(&told, &found, &format!("power lost at call {call}, chance {chance}"));
             // What was there stays there.
@@ -94,7 +114,7 @@ fn lose_power_everywhere(
             stream.sync().expect("in order");
             drop(stream);
             disk.power_loss();
-            let mut stream = open(&disk, &batch_count).expect("opens again");
+            let mut stream = open(&disk, in_files()).expect("opens again");
             let again = payloads(&mut stream);
             assert_eq!(again[..found.len()], found[..]);
             assert_eq!(again.last().map(String::as_str), Some("after"));
@@ -176,14 +196,7 @@ fn atomic_batch_is_whole_or_absent_after_power_loss_at_any_call() {
 fn counters_of_a_completed_batch_are_counted() {
     // The server stops when the first two of three messages are stored.
     let disk = SimDisk::new(1);
-    let shared: SharedDisk = Arc::new(disk.clone());
     let config = StreamConfig { allow_msg_counter: true, ..in_files() };
-    let dir = PathBuf::from("/js/S");
-    let staging = || {
-        let of_stage: SharedDisk = Arc::new(disk.clone());
-        let shared: SharedDisk = Arc::new(disk.clone());
-        FileStaging::new(shared, "/js/S/batches", move |dir| options(&of_stage, dir))
-    };
     let fields = |number: &'static str, commit: bool| {
         let mut fields =
             vec![("Nats-Incr", "5"), ("Nats-Batch-Id", "b"), ("Nats-Batch-Sequence", number)];
@@ -205,11 +218,10 @@ fn counters_of_a_completed_batch_are_counted() {
         };
         store.store_message(message, START).expect("stored");
     };
-    use crate::stream::context::StagingArea;
     let hash = crate::stream::sourcing::names::short_hash("b");
-    let mut stage = staging().create(&hash, START).expect("made");
-    let mut store =
-        FileStore::open(options(&shared, dir.clone()), config.clone(), START).expect("new");
+    let mut stage = FileStaging(disk.clone()).open(&hash).expect("made");
+    let options = options(&disk, PathBuf::from(DIR));
+    let mut store = FileStore::open(options, config.clone(), START).expect("new");
     for (number, payload) in [("1", &br#"{"val":"5"}"#[..]), ("2", br#"{"val":"10"}"#)] {
         put(&mut *stage, message(&fields(number, false), b""));
         put(&mut store, message(&fields(number, false), payload));
@@ -218,10 +230,7 @@ fn counters_of_a_completed_batch_are_counted() {
     stage.sync().expect("in order");
     store.sync().expect("in order");
     drop((stage, store));
-    let store = FileStore::open(options(&shared, dir), config.clone(), START).expect("there");
-    let context = StreamContext { staging: Box::new(staging()), ..StreamContext::default() };
-    let mut stream = Stream::new(config, START, Box::new(store), context);
-    stream.start(START);
+    let mut stream = open(&disk, config).expect("in order");
     assert_eq!(payloads(&mut stream), [r#"{"val":"5"}"#, r#"{"val":"10"}"#, r#"{"val":"15"}"#]);
-    assert!(staging().existing(&hash, START).expect("readable").is_none(), "the stage is gone");
+    assert!(!disk.exists(&FileStaging::dir(&hash)), "the stage is gone");
 }
