@@ -45,12 +45,12 @@ fn read(data: &[u8], piece: usize) -> (Vec<(String, Vec<u8>)>, bool) {
 
 fn unpack(stream: &[u8], piece: usize) {
     let disk = SimDisk::new(1);
-    disk.create_dir_all(Path::new("/in")).expect("a directory");
-    let mut restore = Restore::new(Arc::new(disk.clone()), Path::new("/in/side"), 1 << 20);
+    disk.create_dir_all(Path::new("/top/in")).expect("a directory");
+    let mut restore = Restore::new(Arc::new(disk.clone()), Path::new("/top/in/side"), 1 << 20);
     if stream.chunks(piece.max(1)).all(|part| restore.feed(part).is_ok()) {
         let _ = restore.finish();
     }
-    for (dir, allowed) in [("/", "in"), ("/in", "side")] {
+    for (dir, allowed) in [("/top", "in"), ("/top/in", "side")] {
         let found = disk.list(Path::new(dir)).expect("there");
         assert!(found.iter().all(|entry| entry.name == allowed), "{dir}: {found:?}");
     }

@@ -112,7 +112,9 @@ fuzz_target!(|input: Input| {
             }
             record.encode(&mut data, &hash).expect("short enough");
         }
-        if block.compressed && let Ok(packed) = compress_block(&data) {
+        if block.compressed
+            && let Ok(packed) = compress_block(&data)
+        {
             data = packed;
         }
         for (place, mask) in block.flips.iter().take(8) {
