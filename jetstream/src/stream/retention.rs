@@ -111,6 +111,9 @@ impl Stream {
     /// Removes everything that no consumer needs: after a restart, and when the stream becomes one
     /// by interest. Returns how many messages went. A work queue without consumers keeps all.
     ///
+    /// Each message up to the highest floor is asked for: there are few, as most went when they
+    /// were acknowledged, and one below every floor may still be needed after its last delivery.
+    ///
     /// # Errors
     /// Those of the store.
     pub fn remove_unneeded(
@@ -124,14 +127,6 @@ impl Stream {
             return Ok(0);
         }
         let mut removed = 0;
-        // What all consumers are through with goes at once, the rest one by one.
-        if self.config.retention == RetentionPolicy::Interest
-            && let Some(floor) = consumers.iter().map(|consumer| consumer.floor()).min()
-            && floor >= self.store.fast_state().first_seq
-            && !floor.is_zero()
-        {
-            removed += self.store.compact(floor.next())?;
-        }
         // Beyond the highest floor every message still waits for someone.
         let end = consumers.iter().map(|consumer| consumer.floor()).max().unwrap_or_default();
         let mut next = self.store.fast_state().first_seq;
