@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Started areas, with the number of tests, benchmarks and fuzz targets the reference has there.
-const AREAS: [(&str, usize); 9] = [
+const AREAS: [(&str, usize); 10] = [
     ("client", 305),
     ("server", 67),
     ("config", 277),
@@ -15,6 +15,7 @@ const AREAS: [(&str, usize); 9] = [
     ("monitoring", 230),
     ("security", 422),
     ("storage", 396),
+    ("jetstream", 652),
 ];
 
 struct Row {
