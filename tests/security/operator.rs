@@ -908,3 +908,7 @@ fn malformed_tokens_harm_nobody_else() {
     other.expect_nothing();
     good.accepted(&server);
 }
+
+mod lives;
+mod sources;
+mod starts;
