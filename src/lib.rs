@@ -3,6 +3,7 @@
 pub mod account;
 pub mod advertise;
 pub mod auth;
+pub mod callout;
 pub mod client;
 pub mod closed;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod monitor;
 pub mod nkey;
 pub mod operator;
 pub mod process;
+pub mod profile;
 pub mod reload;
 pub mod server;
 pub mod startup;

@@ -24,7 +24,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
     let table = [
         (staples, "ocsp"),
         (verifies_ocsp(o), "ocsp_peer"),
-        (o.auth_callout.is_some(), "auth_callout"),
         (o.accounts.iter().any(measures_latency), "service latency"),
         (o.cluster.port.is_set() || !o.routes.is_empty(), "cluster"),
         (o.gateway.port.is_set() || !o.gateway.name.is_empty(), "gateway"),
@@ -32,7 +31,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (o.websocket.port.is_set(), "websocket"),
         (o.mqtt.port.is_set(), "mqtt"),
         (o.jetstream.enabled, "jetstream"),
-        (o.prof_port.is_set(), "prof_port"),
     ];
     table.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
 }
@@ -150,6 +148,9 @@ pub fn run(mut options: Options, launch: Launch) -> Result<(), Exit> {
     let options = Arc::new(options);
     let server = Server::new(options.clone(), log.clone()).map_err(|e| failed(&e))?;
     server.set_launch(launch);
+    if let Err(e) = server.start_profiling() {
+        return Err(fatal(&log, &format!("error starting profiler: {e}")));
+    }
     announce(&server, &options, &log);
     for error in server.authenticator().errors() {
         log.errorf(format_args!("{error}"));
@@ -215,7 +216,7 @@ fn announce(server: &Server, options: &Options, log: &Logger) {
         .collect();
     lines.extend(banner::configuration(&banner::ConfigurationFacts {
         plaintext_passwords: has_plaintext_password(options),
-        profile_port: None,
+        profile_port: server.profiling_address().map(|address| address.port()),
         block_profile_rate: options.prof_block_rate,
         configuration_file: file,
         operators: &operators,

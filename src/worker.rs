@@ -1,6 +1,7 @@
 //! What runs on a reactor: the connections of all kinds, and the thread's delivery context.
 
 use crate::account::TrafficBatch;
+use crate::callout::Outcome;
 use crate::client::{Client, ClientShared};
 use crate::closed::ClosedState;
 use crate::delivery::Fanout;
@@ -34,6 +35,8 @@ pub enum Message {
     Reloaded(Arc<Reloaded>, mpsc::Sender<()>),
     /// The account that a connection waits for is there, or the reason why it is not.
     AccountFetched(Token, Result<(), String>),
+    /// What the authorization service has decided about a connection.
+    CalloutAnswered(Token, Box<Outcome>),
     /// Close a connection after telling it why.
     Expel(Token, ClosedState, &'static str),
     /// The account of a connection has changed.
@@ -244,6 +247,11 @@ impl Service for Worker {
             Message::AccountFetched(token, fetched) => {
                 core.with(self, token, |_, conn, io| match conn {
                     Connection::Client(c) => c.account_fetched(io, fetched),
+                });
+            }
+            Message::CalloutAnswered(token, outcome) => {
+                core.with(self, token, |_, conn, io| match conn {
+                    Connection::Client(c) => c.callout_answered(io, *outcome),
                 });
             }
             Message::Expel(token, reason, text) => {

@@ -46,7 +46,7 @@ impl Drop for Running {
 
 impl Running {
     fn start(config: &str) -> Running {
-        let mut options = Options::default();
+        let mut options = Options { no_system_account: true, ..Options::default() };
         let file = Configuration(format!("listen: \"127.0.0.1:-1\"\n{config}\n"));
         options.load_file(&file, &UnverifiedClaims, "server.conf").expect("a configuration");
         options.set_baseline();
@@ -200,4 +200,41 @@ fn a_full_inbox_holds_its_publishers_and_loses_nothing() {
     });
     let most = total.lock().expect("not poisoned").1;
     assert!(most < 2 * INBOX_HOLD_BYTES, "{most} bytes pending");
+}
+
+#[test]
+fn traced_requests_leave_no_response_expected() {
+    let server = Running::start(
+        "accounts { A { exports = [ {service: bar, allow_trace: true} ], \
+         users = [ {user: a, password: p} ] }, \
+         D { imports = [ {service: {account: A, subject: bar}} ], \
+         users = [ {user: d, password: p} ] } }",
+    );
+    let mut service = server.connect(r#""user":"a","pass":"p""#);
+    service.answer_pings();
+    service.send("SUB bar 1\r\n");
+    service.sync();
+    let mut asks = server.connect(r#""user":"d","pass":"p","headers":true"#);
+    asks.answer_pings();
+    asks.send("SUB trace.to 1\r\nSUB inbox 2\r\n");
+    for only in ["Nats-Trace-Only: true\r\n", ""] {
+        let header = format!("NATS/1.0\r\nNats-Trace-Dest: trace.to\r\n{only}\r\n");
+        asks.send(format!("HPUB bar inbox {} {}\r\n{header}?\r\n", header.len(), header.len() + 1));
+        let (line, trace) = asks.message();
+        assert!(line.starts_with("MSG trace.to 1 "), "{line}");
+        let trace: serde_json::Value = serde_json::from_slice(&trace).expect("a trace");
+        let kinds = trace["events"].as_array().expect("events").iter().map(|e| &e["type"]);
+        assert_eq!(kinds.collect::<Vec<_>>(), ["in", "si", "eg"]);
+        if only.is_empty() {
+            let (line, _) = service.message();
+            let reply = line.split(' ').nth(3).expect("a reply").to_owned();
+            service.send(format!("PUB {reply} 2\r\nok\r\n"));
+            assert_eq!(asks.message().0, "MSG inbox 2 2");
+        }
+        service.sync();
+        for account in server.0.accounts() {
+            let empty = account.existing_responses().is_none_or(|responses| responses.is_empty());
+            assert!(empty, "{}", account.name);
+        }
+    }
 }

@@ -154,6 +154,37 @@ fn delivering(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One message in a hundred of a backlog matches.
+fn sparse(criterion: &mut Criterion) {
+    const OTHERS: usize = 100;
+    let mut group = criterion.benchmark_group("sparse");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements((MESSAGES / OTHERS) as u64));
+    let thousand: Vec<String> = (0..1_000).map(|n| format!("orders.{n}")).collect();
+    for (name, filters) in [("filters=1", &thousand[7..8]), ("filters=1000", &thousand[..])] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let mut store = filled(&thousand, 0);
+                    for n in 0..MESSAGES {
+                        let matching = &filters[n / OTHERS % filters.len()];
+                        put(&mut store, if n % OTHERS == 0 { matching } else { "others" });
+                    }
+                    let consumer = consumer(&mut store, config(AckPolicy::Explicit, filters), 1);
+                    (store, consumer)
+                },
+                |(mut store, mut consumer)| {
+                    let delivered = drain(&mut store, &mut consumer, true);
+                    assert_eq!(delivered, MESSAGES / OTHERS);
+                    (store, consumer)
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
 /// What a consumer costs for each message its stream stores.
 fn storing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stored");
@@ -262,6 +293,7 @@ fn resident_bytes() -> u64 {
 fn main_groups() {
     let mut criterion = Criterion::default().configure_from_args();
     delivering(&mut criterion);
+    sparse(&mut criterion);
     storing(&mut criterion);
     many_consumers(&mut criterion);
     idling(&mut criterion);

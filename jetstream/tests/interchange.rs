@@ -1,18 +1,24 @@
 //! Store directories written by the Go server open here with the same content, and the
 //! directories written here hold what `state.json` beside them says.
 //!
-//! The directories under `tests/data/store` are described in the README there.
+//! The same for snapshots. The directories under `tests/data` are described in the READMEs there.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jetstream::config::{StorageType, StoreCompression, StreamConfig};
-use jetstream::disk::RealDisk;
+use jetstream::consumer::codec;
+use jetstream::disk::{RealDisk, SimDisk};
 use jetstream::filestore::encryption::{Cipher, EncryptionConfig};
+use jetstream::filestore::meta_file::{MetaFile, read_consumer_meta, read_stream_meta};
+use jetstream::filestore::restore::{Restore, RestoreError};
 use jetstream::filestore::{FileStore, FileStoreOptions};
 use jetstream::filter::SubjectFilter;
-use jetstream::store::{DiscardNewCheck, NewMessage, RandomSource, Store};
+use jetstream::store::{
+    ConsumerSnapshot, DiscardNewCheck, NewMessage, RandomSource, SnapshotRequest, Store,
+};
 use jetstream::time::{DateTime, Timestamp};
 use jetstream::types::{MessageTtl, StreamSequence};
 use serde::{Deserialize, Serialize};
@@ -164,13 +170,24 @@ fn check_directories(samples: &Path, ours: bool) -> usize {
 #[test]
 fn directories_of_the_go_server_open_with_their_content() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store");
-    assert_eq!(check_directories(&samples, false), 13);
+    assert_eq!(check_directories(&samples, false), 19);
 }
 
 fn write_directory(dir: &Path, kind: &str, stop: bool) {
-    let store_dir = dir.join("S");
     let _ = fs::remove_dir_all(dir);
-    let mut store = open(&store_dir, kind);
+    let mut store = filled(&dir.join("S"), kind);
+    let state = state_of(&mut store);
+    if stop {
+        store.stop(Timestamp::from_nanos(NOW)).unwrap();
+    } else {
+        store.sync().unwrap();
+    }
+    fs::write(dir.join("state.json"), serde_json::to_vec_pretty(&state).unwrap()).unwrap();
+}
+
+/// A store in which most of what can happen has happened.
+fn filled(dir: &Path, kind: &str) -> FileStore {
+    let mut store = open(dir, kind);
     let now = Timestamp::from_nanos(NOW);
     let put = |store: &mut FileStore, subject: &str, header: &str, payload: &str, ts: i64| {
         let message = NewMessage {
@@ -204,13 +221,7 @@ fn write_directory(dir: &Path, kind: &str, stop: bool) {
     for _ in 0..40 {
         store.tick(now).unwrap();
     }
-    let state = state_of(&mut store);
-    if stop {
-        store.stop(now).unwrap();
-    } else {
-        store.sync().unwrap();
-    }
-    fs::write(dir.join("state.json"), serde_json::to_vec_pretty(&state).unwrap()).unwrap();
+    store
 }
 
 /// Writes directories of every kind, and reads them again. With `FILESTORE_SAMPLES` set they are
@@ -225,4 +236,120 @@ fn directories_written_here_hold_what_they_should() {
         write_directory(&target.join(format!("{kind}-killed")), kind, false);
     }
     assert_eq!(check_directories(&target, true), 2 * KINDS.len());
+}
+
+/// Unpacks an archive that arrives in pieces.
+fn unpack(archive: &[u8], piece: usize, dir: &Path) -> Result<(), RestoreError> {
+    let mut restore = Restore::new(Arc::new(RealDisk), dir, 1 << 20);
+    for part in archive.chunks(piece) {
+        restore.feed(part)?;
+    }
+    restore.finish()
+}
+
+/// Restores all archives, under the encryption their directories are named after.
+fn check_snapshots(samples: &Path) -> usize {
+    let mut checked = 0;
+    for entry in fs::read_dir(samples).unwrap() {
+        let entry = entry.unwrap();
+        let Ok(archive) = fs::read(entry.path().join("archive.s2")) else { continue };
+        let kind = entry.file_name().into_string().unwrap();
+        let state = fs::read(entry.path().join("state.json")).unwrap();
+        let expected: State = serde_json::from_slice(&state).unwrap();
+        for piece in [7, 512, archive.len()] {
+            let scratch = tempfile::tempdir().unwrap();
+            let dir = scratch.path().join("S");
+            unpack(&archive, piece, &dir).unwrap();
+            let meta = read_stream_meta(&fs::read(dir.join("meta.inf")).unwrap()).unwrap();
+            assert!(matches!(meta, MetaFile::Supported(meta) if meta.config.name == "S"));
+            let consumer = dir.join("obs/dlc");
+            let meta = read_consumer_meta(&fs::read(consumer.join("meta.inf")).unwrap()).unwrap();
+            assert!(matches!(meta, MetaFile::Supported(_)));
+            let state = codec::decode(&fs::read(consumer.join("o.dat")).unwrap()).unwrap();
+            assert_eq!((state.delivered.stream.get(), state.ack_floor.stream.get()), (9, 3));
+            // The archive is in the clear; opened with a key, everything is encrypted.
+            for round in 0..2 {
+                let mut store = open(&dir, &kind);
+                assert_eq!(state_of(&mut store), expected, "{kind}, opening {round}");
+                store.stop(Timestamp::from_nanos(NOW)).unwrap();
+            }
+        }
+        checked += 1;
+    }
+    checked
+}
+
+#[test]
+fn snapshots_of_the_go_server_are_restored() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/snapshots");
+    assert_eq!(check_snapshots(&samples), 4);
+}
+
+/// The archive of a filled store, with a consumer.
+fn snapshot(store: &mut FileStore, check_messages: bool) -> Vec<u8> {
+    let consumer = ConsumerSnapshot {
+        name: "dlc".into(),
+        meta: (&br#"{"Created":"2024-01-01T00:00:00Z","Name":"dlc","durable_name":"dlc","deliver_policy":"all","ack_policy":"explicit","replay_policy":"instant","num_replicas":0}"#[..]).into(),
+        // Floor (1, 3), delivered (7, 9), nothing pending.
+        state: Ok((&[22, 2, 1, 3, 7, 9, 0, 0][..]).into()),
+    };
+    let request = SnapshotRequest {
+        check_messages,
+        consumers: vec![consumer],
+        now: Timestamp::from_nanos(NOW + 123_456_789),
+    };
+    let mut archive = Vec::new();
+    store.snapshot(request).unwrap().archive.read_to_end(&mut archive).unwrap();
+    archive
+}
+
+/// Takes snapshots, and restores them again. With `FILESTORE_SNAPSHOTS` set they are left there,
+/// for another server to read.
+#[test]
+fn snapshots_taken_here_are_restored() {
+    let scratch = tempfile::tempdir().unwrap();
+    let target = std::env::var_os("FILESTORE_SNAPSHOTS")
+        .map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
+    for kind in ["plain", "s2", "chacha", "aes-s2", "ttl"] {
+        let stores = tempfile::tempdir().unwrap();
+        let dir = target.join(kind);
+        fs::create_dir_all(&dir).unwrap();
+        let mut store = filled(&stores.path().join("S"), kind);
+        let archive = snapshot(&mut store, true);
+        assert_eq!(snapshot(&mut store, false), archive, "checking changes nothing");
+        fs::write(dir.join("archive.s2"), archive).unwrap();
+        let state = serde_json::to_vec_pretty(&state_of(&mut store)).unwrap();
+        fs::write(dir.join("state.json"), state).unwrap();
+    }
+    assert_eq!(check_snapshots(&target), 5);
+}
+
+#[test]
+fn cut_and_damaged_archives_are_refused_or_bring_proper_messages_only() {
+    let stores = tempfile::tempdir().unwrap();
+    let mut store = filled(&stores.path().join("S"), "plain");
+    let expected = state_of(&mut store);
+    let archive = snapshot(&mut store, false);
+    let restore_into = |archive: &[u8]| {
+        let disk = SimDisk::new(1);
+        let mut restore = Restore::new(Arc::new(disk.clone()), Path::new("/S"), 1 << 20);
+        restore.feed(archive)?;
+        restore.finish().map(|()| disk)
+    };
+    for cut in (0..archive.len()).step_by(5) {
+        assert!(restore_into(&archive[..cut]).is_err(), "cut at {cut}");
+    }
+    for at in (0..archive.len()).step_by(3) {
+        let mut bad = archive.clone();
+        bad[at] ^= 1 << (at % 8);
+        let Ok(disk) = restore_into(&bad) else { continue };
+        // The compressed stream is checksummed, so that what passes differs in no content.
+        let created = DateTime::parse("2024-01-01T00:00:00Z").unwrap();
+        let mut options =
+            FileStoreOptions::new(Arc::new(disk), "/S", created, Box::new(Counter(1)));
+        options.block_size = 1000;
+        let config = store.config().clone();
+        let mut restored = FileStore::open(options, config, Timestamp::from_nanos(NOW)).unwrap();
+        assert_eq!(state_of(&mut restored), expected, "bit flipped at {at}");
+    }
 }

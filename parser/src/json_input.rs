@@ -401,6 +401,18 @@ fn unexpected(json: &[u8], at: usize, context: &str) -> JsonError {
     JsonError { text, at: Some(at + 1), cut: at >= json.len() }
 }
 
+/// In the middle of a literal, a number or an escape. A text that ends there is judged as if a blank
+/// followed.
+fn unexpected_inside(json: &[u8], at: usize, context: &str) -> JsonError {
+    match json.get(at) {
+        None => {
+            let text = format!("invalid character ' ' {context}");
+            JsonError { text, at: Some(at + 1), cut: true }
+        }
+        Some(_) => unexpected(json, at, context),
+    }
+}
+
 /// Checks that the text is one JSON value.
 fn check(json: &[u8]) -> Result<(), JsonError> {
     let end = check_next(json, 0)?;
@@ -506,7 +518,7 @@ fn literal(json: &[u8], start: usize, word: &str) -> Result<usize, JsonError> {
     for (n, letter) in word.bytes().enumerate() {
         if json.get(start + n) != Some(&letter) {
             let context = format!("in literal {word} (expecting '{}')", char::from(letter));
-            return Err(unexpected(json, start + n, &context));
+            return Err(unexpected_inside(json, start + n, &context));
         }
     }
     Ok(start + word.len())
@@ -524,12 +536,12 @@ fn string(json: &[u8], start: usize) -> Result<usize, JsonError> {
                     for _ in 0..4 {
                         if !json.get(at).is_some_and(u8::is_ascii_hexdigit) {
                             let context = r"in \u hexadecimal character escape";
-                            return Err(unexpected(json, at, context));
+                            return Err(unexpected_inside(json, at, context));
                         }
                         at += 1;
                     }
                 }
-                _ => return Err(unexpected(json, at + 1, "in string escape code")),
+                _ => return Err(unexpected_inside(json, at + 1, "in string escape code")),
             },
             Some(0x20..) => at += 1,
             _ => return Err(unexpected(json, at, "in string literal")),
@@ -550,12 +562,12 @@ fn number(json: &[u8], start: usize) -> Result<usize, JsonError> {
     at = match json.get(at) {
         Some(b'0') => at + 1,
         Some(b'1'..=b'9') => digits(json, at),
-        _ => return Err(unexpected(json, at, "in numeric literal")),
+        _ => return Err(unexpected_inside(json, at, "in numeric literal")),
     };
     if json.get(at) == Some(&b'.') {
         let end = digits(json, at + 1);
         if end == at + 1 {
-            return Err(unexpected(json, end, "after decimal point in numeric literal"));
+            return Err(unexpected_inside(json, end, "after decimal point in numeric literal"));
         }
         at = end;
     }
@@ -566,7 +578,7 @@ fn number(json: &[u8], start: usize) -> Result<usize, JsonError> {
         }
         let end = digits(json, at);
         if end == at {
-            return Err(unexpected(json, at, "in exponent of numeric literal"));
+            return Err(unexpected_inside(json, at, "in exponent of numeric literal"));
         }
         at = end;
     }
@@ -647,7 +659,13 @@ mod tests {
             (r#"{"a":01}"#, "invalid character '1' after object key:value pair"),
             ("[1 2]", "invalid character '2' after array element"),
             (r#"{"a":tru}"#, "invalid character '}' in literal true (expecting 'e')"),
-            ("nul", "unexpected end of JSON input"),
+            ("nul", "invalid character ' ' in literal null (expecting 'l')"),
+            (r#"{"a":t"#, "invalid character ' ' in literal true (expecting 'r')"),
+            ("-", "invalid character ' ' in numeric literal"),
+            ("1.", "invalid character ' ' after decimal point in numeric literal"),
+            ("1e", "invalid character ' ' in exponent of numeric literal"),
+            ("\"\\", "invalid character ' ' in string escape code"),
+            ("\"\\u1", "invalid character ' ' in \\u hexadecimal character escape"),
             (r#"{"a":"x\q"}"#, "invalid character 'q' in string escape code"),
             (r#"{"a":"\u12g4"}"#, r"invalid character 'g' in \u hexadecimal character escape"),
             ("{\"a\":\"\u{1}\"}", r"invalid character '\x01' in string literal"),

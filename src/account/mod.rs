@@ -206,6 +206,11 @@ impl Account {
         *self.trust.write() = Some(Arc::new(trust));
     }
 
+    /// Its claims are no more.
+    pub fn clear_trust(&self) {
+        *self.trust.write() = None;
+    }
+
     /// Whether its time is over, or it was deleted.
     pub fn is_expired(&self) -> bool {
         self.expired.load(Ordering::Relaxed)

@@ -14,10 +14,13 @@ pub mod screen;
 pub mod verdicts;
 
 use crate::account::Account;
+use crate::callout::{Policy, Subjected};
 use crate::client::ConnectOptions;
 use crate::closed::ClosedState;
 use crate::config::options::Options;
-use crate::config::options::auth::{ConnectionType, ConnectionTypes, Permissions as Configured};
+use crate::config::options::auth::{
+    AuthCallout, ConnectionType, ConnectionTypes, Permissions as Configured,
+};
 use crate::config::secret::Secret;
 use crate::config::text::quote;
 use crate::nkey;
@@ -100,8 +103,19 @@ pub struct Attempt<'a> {
     pub now: Timestamp,
     /// Finds accounts by name.
     pub find: &'a dyn Fn(&str) -> Option<Arc<Account>>,
+    /// Set to who else has a say about it.
+    pub subjected: Option<Subjected>,
     /// What came of the [`Decision::Fetch`] for the same attempt before.
     pub fetched: Option<Fetched>,
+}
+
+impl Attempt<'_> {
+    /// The user whom it is about has to come through a trusted proxy, or need not.
+    fn needs_proxy(&mut self, required: bool) {
+        if let Some(subjected) = &mut self.subjected {
+            subjected.proxy_required = required;
+        }
+    }
 }
 
 /// What is decided about an attempt.
@@ -170,6 +184,8 @@ pub struct Authenticator {
     trusted_proxies: Vec<KeyPair>,
     /// Set in operator mode: users come with tokens then.
     operators: Option<Operators>,
+    /// Who else has a say about connections.
+    callout: Option<Arc<AuthCallout>>,
     /// What could not be compiled, for the log.
     errors: Vec<String>,
 }
@@ -243,8 +259,14 @@ impl Authenticator {
             maps_certificates: o.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
             trusted_proxies: trusted.iter().filter_map(|key| nkey::verifier(key)).collect(),
             operators: Operators::of(o),
+            callout: o.auth_callout.clone().map(Arc::new),
             errors: compiled.errors,
         }
+    }
+
+    /// The account in which a configured service decides about connections.
+    pub fn callout_account(&self) -> Option<&str> {
+        self.callout.as_ref().map(|callout| callout.account.as_str())
     }
 
     /// Whose signatures count, in operator mode.
@@ -305,6 +327,13 @@ impl Authenticator {
             Ok(trusted) => trusted,
             Err(denial) => return Decision::Denied(denial),
         };
+        if let Some(callout) = &self.callout {
+            attempt.subjected = Some(Subjected {
+                policy: Policy::Configured(callout.clone()),
+                proxy_required: false,
+                trusted_proxy,
+            });
+        }
         if !self.required() {
             return Decision::Granted(None);
         }
@@ -381,7 +410,8 @@ impl Authenticator {
         user.map(Some).ok_or_else(Denial::plain)
     }
 
-    fn decide_nkey(&self, attempt: &Attempt<'_>, user: &Arc<User>, trusted: bool) -> Decision {
+    fn decide_nkey(&self, attempt: &mut Attempt<'_>, user: &Arc<User>, trusted: bool) -> Decision {
+        attempt.needs_proxy(user.proxy_required);
         if user.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }
@@ -437,18 +467,20 @@ impl Authenticator {
         in_any_order
     }
 
-    fn decide_user(&self, attempt: &Attempt<'_>, trusted: bool) -> Decision {
+    fn decide_user(&self, attempt: &mut Attempt<'_>, trusted: bool) -> Decision {
         let user = self.users.get(&attempt.options.user);
         let Some(user) = user.filter(|user| user.connection_types.allows(attempt.kind)) else {
             return Decision::Denied(Denial::plain());
         };
+        attempt.needs_proxy(user.proxy_required);
         if user.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }
         compare(&user.password, &attempt.options.pass, Some(user.clone()))
     }
 
-    fn decide_single(&self, attempt: &Attempt<'_>, trusted: bool) -> Decision {
+    fn decide_single(&self, attempt: &mut Attempt<'_>, trusted: bool) -> Decision {
+        attempt.needs_proxy(self.proxy_required);
         if self.proxy_required && !trusted {
             return Decision::Denied(Denial::proxy_required());
         }

@@ -85,9 +85,16 @@ pub struct Permissions {
     /// Subjects of `subscribe_deny`, for finding out which subscriptions reach into them.
     denied_subjects: Vec<Box<[u8]>>,
     responses: Option<ResponsePermission>,
+    /// What they were compiled from.
+    configured: Configured,
 }
 
 impl Permissions {
+    /// What they were compiled from.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
     /// Compiles permissions. Entries that make no sense are left out; the texts to log for them
     /// come with the result. Permissions that the configuration's loader has accepted have none.
     pub fn compile(configured: &Configured) -> (Permissions, Vec<String>) {
@@ -99,6 +106,7 @@ impl Permissions {
             subscribe_deny: None,
             denied_subjects: Vec::new(),
             responses: configured.responses,
+            configured: configured.clone(),
         };
         if let Some(publish) = &configured.publish {
             permissions.compile_publish(publish, &mut errors);

@@ -38,6 +38,11 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// The permissions.
+    pub fn permissions(&self) -> &Arc<Permissions> {
+        &self.permissions
+    }
+
     /// A screen that lets everything pass.
     pub fn new(permissions: Arc<Permissions>) -> Screen {
         Screen {

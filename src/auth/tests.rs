@@ -46,6 +46,7 @@ fn attempt(options: &mut ConnectOptions, kind: ConnectionType) -> Attempt<'_> {
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         now: jiff::Timestamp::UNIX_EPOCH,
         find: &|_| None,
+        subjected: None,
         fetched: None,
     }
 }

@@ -3,11 +3,14 @@
 
 use super::{Client, PublishCheck, TIMER_EXPIRY, TIMER_SUBSCRIPTIONS};
 use crate::account::trust::Trust;
+use crate::auth::permissions::Permissions;
 use crate::auth::{Denial, User};
+use crate::callout;
 use crate::client::login::SUBSCRIPTIONS_CLOSE_MS;
 use crate::closed::ClosedState;
 use eventloop::Io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Whether a connection stays.
 enum Verdict {
@@ -22,7 +25,9 @@ enum Verdict {
 impl Client {
     /// The public key of the user of its token, if it was let in with one.
     pub(super) fn token_user(&self) -> &str {
-        self.user.as_ref().map_or("", |user| &user.name)
+        // Users that a service has let in have a key nobody else knows.
+        let user = self.user.as_ref().filter(|_| !self.options.jwt.is_empty());
+        user.map_or("", |user| &user.name)
     }
 
     /// Closes the connection after telling it why.
@@ -36,6 +41,10 @@ impl Client {
     pub(super) fn arm_expiry(&mut self, io: &mut Io<'_>) {
         let token = self.user.as_ref().and_then(|user| user.token.as_ref());
         let valid_for = token.and_then(|token| token.valid_for);
+        self.shared.update_details(|d| {
+            d.user_name = token.map(|token| token.name.clone()).unwrap_or_default();
+            d.expires = valid_for.and_then(|time| SystemTime::now().checked_add(time));
+        });
         self.expires_at = valid_for.map(|time| {
             let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 4);
             io.arm(TIMER_EXPIRY, millis);
@@ -68,6 +77,11 @@ impl Client {
             return self.auth_expired(io, "Account Authentication Expired");
         }
         self.apply_limits();
+        let by_token = self.user.as_ref().is_some_and(|user| user.account.id == self.account.id);
+        let operators = self.shared.server.authenticator().operators().is_some();
+        if by_token && operators && self.account.trust().is_none() {
+            return self.auth_violation(io, &Denial::plain());
+        }
         if let (Some(user), Some(trust)) = (self.user.clone(), self.account.trust()) {
             match judge(&user, &trust) {
                 Verdict::Stays => self.renew_default_permissions(io, &user, &trust),
@@ -90,6 +104,25 @@ impl Client {
         }
     }
 
+    /// What it may do from now on.
+    pub(super) fn set_permissions(&mut self, permissions: Option<&Arc<Permissions>>) {
+        let server = &self.shared.server;
+        let configured = server.authenticator();
+        let beside_service = configured.callout_account() == Some(self.account.name.as_str())
+            || self.account.trust().is_some_and(|trust| trust.external.is_some());
+        // Only the server asks an authorization service.
+        let own = beside_service.then(|| {
+            let configured = permissions.map(|permissions| permissions.configured().clone());
+            let mut configured = configured.unwrap_or_default();
+            let publish = configured.publish.get_or_insert_default();
+            publish.deny.push(callout::SUBJECT.to_owned());
+            Arc::new(Permissions::compile(&configured).0)
+        });
+        let permissions = own.as_ref().or(permissions);
+        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
+        self.shared.set_permissions(permissions);
+    }
+
     /// Who has no permissions of its own gets those that the account has for such users.
     fn renew_default_permissions(&mut self, io: &mut Io<'_>, user: &User, trust: &Trust) {
         let by_default = user.token.as_ref().is_some_and(|token| token.default_permissions);
@@ -102,8 +135,7 @@ impl Client {
         if !by_default || same {
             return;
         }
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(permissions);
         self.drop_denied_subscriptions(io);
     }
 }

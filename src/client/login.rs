@@ -4,9 +4,11 @@
 //! ([`Checking`]) and goes on with [`Client::password_checked`].
 
 use super::connect::ConnectOptions;
-use super::{Client, FIRST_PING_MS, PublishCheck, TIMER_SUBSCRIPTIONS, effective_limit};
-use crate::account::Account;
+use super::{Client, FIRST_PING_MS, TIMER_SUBSCRIPTIONS, effective_limit};
+use crate::account::{Account, GLOBAL_ACCOUNT};
 use crate::auth::{Attempt, Decision, Denial, User, who};
+use crate::callout::request::Presented;
+use crate::callout::{Ask, Outcome, Subjected};
 use crate::closed::ClosedState;
 use crate::config::options::auth::ConnectionType;
 use crate::config::secret::Secret;
@@ -39,6 +41,8 @@ pub(super) struct Checking {
     user: Option<Arc<User>>,
     occasion: Occasion,
     hash: Box<Secret>,
+    /// Who else has a say.
+    subjected: Option<Subjected>,
     /// The configuration has changed meanwhile: the answer does not count.
     pub(super) outdated: bool,
 }
@@ -101,10 +105,11 @@ impl Client {
             address: self.shared.peer().ip().to_canonical(),
             now: Timestamp::now(),
             find: &|name| server.account(name),
+            subjected: None,
             fetched,
         };
         let decision = server.authenticator().decide(&mut attempt);
-        let Attempt { warning, proxy, debug, .. } = attempt;
+        let Attempt { warning, proxy, debug, subjected, .. } = attempt;
         if let Some(text) = debug {
             self.shared.debug(format_args!("{text}"));
         }
@@ -116,7 +121,7 @@ impl Client {
         }
         self.identity_filled_in |= came_as_nobody && !nobody(&self.options);
         match decision {
-            Decision::Granted(user) => self.logged_in(io, user.as_ref(), occasion),
+            Decision::Granted(user) => self.decided(io, occasion, Ok(user), subjected),
             Decision::Fetch(account) => {
                 self.fetching = Some(occasion);
                 io.pause();
@@ -124,17 +129,17 @@ impl Client {
                     self.account_fetched(io, Err("account missing".to_owned()));
                 }
             }
-            Decision::Denied(denial) => self.auth_violation(io, &denial),
+            Decision::Denied(denial) => self.decided(io, occasion, Err(denial), subjected),
             // What was presented has not changed, and neither has what it is compared with.
             Decision::Pending(user, hashed)
                 if occasion == Occasion::Reload
                     && self.verified.as_deref().is_some_and(|hash| hash == hashed.hash()) =>
             {
-                self.logged_in(io, user.as_ref(), occasion);
+                self.decided(io, occasion, Ok(user), subjected);
             }
             Decision::Pending(user, hashed) => {
                 let hash = Box::new(hashed.hash().clone());
-                let checking = Checking { user, occasion, hash, outdated: false };
+                let checking = Checking { user, occasion, hash, outdated: false, subjected };
                 self.checking = Some(Box::new(checking));
                 io.pause();
                 server.hash_pool.check(self.shared.clone(), hashed);
@@ -157,9 +162,82 @@ impl Client {
             self.log_in(io, checking.occasion);
         } else if matches {
             self.verified = Some(checking.hash);
-            self.logged_in(io, checking.user.as_ref(), checking.occasion);
+            self.decided(io, checking.occasion, Ok(checking.user), checking.subjected);
         } else {
-            self.auth_violation(io, &Denial::plain());
+            self.decided(io, checking.occasion, Err(Denial::plain()), checking.subjected);
+        }
+    }
+
+    /// The server itself has decided; an authorization service may have to confirm, or to know
+    /// better (spec 03 §26).
+    fn decided(
+        &mut self,
+        io: &mut Io<'_>,
+        occasion: Occasion,
+        result: Result<Option<Arc<User>>, Denial>,
+        subjected: Option<Subjected>,
+    ) {
+        let user = result.as_ref().ok().and_then(Option::as_ref);
+        let asked = subjected.filter(|subjected| {
+            let account = user.map(|user| user.account.name.as_str());
+            let account = account.filter(|name| *name != GLOBAL_ACCOUNT);
+            subjected.policy.delegates(&self.presents_as(user), account)
+        });
+        if let Some(subjected) = asked {
+            let token = user.and_then(|user| user.token.as_ref());
+            let presented = Presented {
+                options: (*self.options).clone(),
+                nonce: self.nonce.to_string(),
+                user: self.presents_as(user),
+                name_tag: token.map(|token| token.name.clone()).unwrap_or_default(),
+                tags: token.map(|token| token.tags.clone()).unwrap_or_default(),
+            };
+            self.calling_out = Some(occasion);
+            io.pause();
+            let ask = Ask { client: self.shared.clone(), presented, subjected };
+            if !self.shared.server.clone().call_out(ask) {
+                let refused = Outcome::Refused(ClosedState::AuthenticationViolation);
+                self.callout_answered(io, refused);
+            }
+            return;
+        }
+        match result {
+            Ok(user) => self.logged_in(io, user.as_ref(), occasion),
+            Err(denial) => self.auth_violation(io, &denial),
+        }
+    }
+
+    /// As whom the connection presents itself.
+    fn presents_as(&self, user: Option<&Arc<User>>) -> String {
+        let o = &self.options;
+        if !o.nkey.is_empty() {
+            o.nkey.clone()
+        } else if !o.user.is_empty() {
+            o.user.clone()
+        } else if !o.jwt.is_empty() {
+            user.map(|user| user.name.clone()).unwrap_or_default()
+        } else if !o.auth_token.is_empty() {
+            "[REDACTED]".to_owned()
+        } else {
+            String::new()
+        }
+    }
+
+    /// The authorization service has answered, or not in time.
+    pub fn callout_answered(&mut self, io: &mut Io<'_>, outcome: Outcome) {
+        let Some(occasion) = self.calling_out.take() else { return };
+        io.resume();
+        match outcome {
+            Outcome::Refused(reason) => self.auth_violation(io, &Denial::of(reason)),
+            Outcome::Granted(user, name) => {
+                self.options.jwt.clear();
+                if !name.is_empty() {
+                    self.options.user = name;
+                    self.options.nkey.clear();
+                    self.options.auth_token.clear();
+                }
+                self.logged_in(io, Some(&user), occasion);
+            }
         }
     }
 
@@ -181,9 +259,7 @@ impl Client {
                 io.arm(TIMER_SUBSCRIPTIONS, SUBSCRIPTIONS_CLOSE_MS);
             }
         }
-        let permissions = user.and_then(|user| user.permissions.as_ref());
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(user.and_then(|user| user.permissions.as_ref()));
         self.limits.auth_pending = false;
         self.update_details();
         self.tell_connected();
@@ -194,6 +270,9 @@ impl Client {
 
     /// A line for the debug log about a user that came with a token.
     fn say_authenticated(&self) {
+        if self.options.jwt.is_empty() {
+            return;
+        }
         let Some(user) = &self.user else { return };
         let (Some(token), Some(trust)) = (&user.token, user.account.trust()) else { return };
         let tags = |tags: &[String]| quote_list(tags);

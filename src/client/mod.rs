@@ -106,6 +106,8 @@ pub struct Client {
     user: Option<Arc<User>>,
     /// Set while the account of its user is being fetched: nothing is read meanwhile.
     fetching: Option<login::Occasion>,
+    /// Set while an authorization service is being asked: nothing is read meanwhile.
+    calling_out: Option<login::Occasion>,
     /// Set while a password is being checked: nothing is read meanwhile.
     checking: Option<Box<login::Checking>>,
     /// Tick at which the user's time is over.
@@ -180,6 +182,7 @@ impl Client {
             nonce: nonce.into(),
             user: None,
             fetching: None,
+            calling_out: None,
             checking: None,
             expires_at: None,
             identity_filled_in: false,
@@ -202,8 +205,8 @@ impl Client {
 
     /// There are as many connections as there may be: says so, and closes.
     pub fn refuse_over_limit(&mut self, io: &mut Io<'_>) {
-        self.shared.error(format_args!("maximum connections exceeded"));
         self.send_error(io, "maximum connections exceeded");
+        self.shared.error(format_args!("maximum connections exceeded"));
         self.close(io, ClosedState::MaxConnectionsExceeded);
     }
 
@@ -220,7 +223,7 @@ impl Client {
 
     /// Whether a login is being decided elsewhere.
     fn is_waiting(&self) -> bool {
-        self.checking.is_some() || self.fetching.is_some()
+        self.checking.is_some() || self.fetching.is_some() || self.calling_out.is_some()
     }
 
     /// The part that others see.
@@ -300,7 +303,12 @@ impl Client {
                 }
                 Ok(Some(op)) => self.operation(fanout, &mut own, io, op, trace),
                 Ok(None) => break,
-                Err(error) => self.parse_error(io, &error, trace),
+                Err(error) => {
+                    if let ParseError::MaxPayload { is_hpub: true, .. } = &error {
+                        self.trace_oversized(fanout, io, bytes, &error);
+                    }
+                    self.parse_error(io, &error, trace);
+                }
             }
             if io.is_closing() || self.is_waiting() {
                 break;
@@ -411,9 +419,15 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        self.shared.error(format_args!("{error}"));
+        let too_large = matches!(error, ParseError::MaxPayload { .. });
+        if too_large {
+            self.shared.error(format_args!("{error}"));
+        }
         if let Some(text) = error.wire_error() {
             self.send_error(io, text);
+        }
+        if !too_large {
+            self.shared.error(format_args!("{error}"));
         }
         let reason = match error {
             ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
@@ -455,8 +469,8 @@ impl Client {
         let settings = server.settings();
         match kind {
             TIMER_AUTH if self.limits.auth_pending && !self.is_waiting() => {
-                self.shared.debug(format_args!("Authorization Timeout"));
                 self.send_error(io, "Authentication Timeout");
+                self.shared.debug(format_args!("Authentication Timeout"));
                 self.close(io, ClosedState::AuthenticationTimeout);
             }
             TIMER_OPENING => self.opening_timer(&settings, io),

@@ -230,7 +230,8 @@ impl Client {
     }
 
     fn warn_proxy(&self, error: &str) {
-        self.shared.warn(format_args!(
+        // Without a label: it has not been told yet whose connection this is.
+        self.shared.server.log.warnf(format_args!(
             "Error reading PROXY protocol header from {}: {error}",
             self.shared.socket_peer
         ));

@@ -8,7 +8,7 @@
 //! * A password whose hash has not changed is not hashed again.
 
 use super::login::Occasion;
-use super::{Client, PublishCheck, TIMER_AUTH};
+use super::{Client, TIMER_AUTH};
 use crate::auth::{Denial, User};
 use crate::closed::ClosedState;
 use crate::server::Reloaded;
@@ -34,6 +34,10 @@ impl Client {
             if self.limits.auth_pending && self.opening.is_none() {
                 io.arm(TIMER_AUTH, settings.auth_timeout_ms);
             }
+            return;
+        }
+        if self.fetching.is_some() || self.calling_out.is_some() {
+            // What comes of it is judged by the new rules.
             return;
         }
         if let Some(checking) = &mut self.checking {
@@ -81,9 +85,7 @@ impl Client {
             // It reconnects, and comes into the right one.
             return self.close(io, ClosedState::ClientClosed);
         }
-        let permissions = user.and_then(|user| user.permissions.as_ref());
-        self.permissions = permissions.map(|p| Box::new(PublishCheck::new(p.clone())));
-        self.shared.set_permissions(permissions);
+        self.set_permissions(user.and_then(|user| user.permissions.as_ref()));
         self.limits.auth_pending = false;
         self.mappings = self.account.mappings();
         self.memo = None;

@@ -39,6 +39,10 @@ pub struct Details {
     pub jwt: String,
     /// Whether it understands asynchronous INFO.
     pub protocol: i64,
+    /// The name for people of the user of its token.
+    pub user_name: String,
+    /// When the time of its user is over.
+    pub expires: Option<SystemTime>,
 }
 
 const TAKES_HEADERS: u8 = 1;
@@ -268,6 +272,11 @@ impl ClientShared {
         *self.screen.lock() = screen;
         self.set_trait(HOLDS_DENIED, false);
         self.set_trait(TRACKS_REPLIES, tracks);
+    }
+
+    /// What its user may do; `None` is everything.
+    pub fn permissions(&self) -> Option<Arc<Permissions>> {
+        self.screen.lock().as_ref().map(|screen| screen.permissions().clone())
     }
 
     /// From now on, messages on denied subjects are held back.

@@ -3,11 +3,12 @@
 use super::{Client, Refused};
 use crate::account::TrafficBatch;
 use crate::delivery::{Fanout, Kind, Message, Origin};
+use crate::message_trace::trigger::may_ask;
 use crate::message_trace::{Begun, DESTINATION, DISABLED, Tracer};
 use crate::system::events::ServerInfo;
 use bytes::Bytes;
 use eventloop::{Input, Io};
-use parser::client::Pub;
+use parser::client::{ParseError, Pub};
 use parser::encode::Decimal;
 use parser::headers;
 use parser::quote::quote;
@@ -113,6 +114,39 @@ impl Client {
             }
         }
         self.send_trace(fanout, io, *tracer);
+    }
+
+    /// Tells of a message that is larger than the limit, as far as its headers are there.
+    #[cold]
+    pub(super) fn trace_oversized(
+        &mut self,
+        fanout: &mut Fanout,
+        io: &mut Io<'_>,
+        bytes: &[u8],
+        error: &ParseError,
+    ) {
+        let ParseError::MaxPayload { arg, size, header_len, payload_start, .. } = error else {
+            return;
+        };
+        let server = self.shared.server.clone();
+        let rest = bytes.get(*payload_start..).unwrap_or_default();
+        let header = rest.get(..*header_len as usize).unwrap_or(rest);
+        if server.system().is_none() || !may_ask(header) {
+            return;
+        }
+        let subject = arg.split(u8::is_ascii_whitespace).find(|word| !word.is_empty());
+        let subject = subject.unwrap_or_default();
+        let (shared, account) = (self.shared.clone(), self.account.clone());
+        let may_publish = |to: &str| self.may_publish_trace(to.as_bytes());
+        let (size, random) = (*size as usize, server.random_below(100));
+        match Tracer::begin(&shared, &account, header, subject, size, may_publish, random) {
+            Begun::Traced(mut tracer) => {
+                tracer.refused("maximum payload exceeded");
+                self.send_trace(fanout, io, *tracer);
+            }
+            Begun::Forbidden(destination) => self.publish_violation(io, destination.as_bytes()),
+            Begun::Untraced | Begun::Disabled | Begun::Dropped => {}
+        }
     }
 
     fn deliver_owned(&mut self, fanout: &mut Fanout, io: &mut Io<'_>, p: &Pub<'_>, owned: &Owned) {

@@ -12,6 +12,7 @@ use crate::client::ClientShared;
 use crate::message_trace::{DESTINATION, DISABLED, Tracer};
 use crate::monitor::format::Time;
 use crate::subscription::{Destination, Shadow, Subscription};
+use ::sublist::Subscription as _;
 use bytes::Bytes;
 use eventloop::Stager;
 use parser::encode::Decimal;
@@ -116,7 +117,7 @@ impl Fanout {
     ) -> bool {
         match &sub.to {
             Destination::Shadow(shadow) => {
-                self.serve_shadow(stager, shadow, origin, message, share)
+                self.serve_shadow(stager, sub, shadow, origin, message, share)
             }
             Destination::Service(import) => {
                 self.serve_request(stager, import, origin, message, share)
@@ -132,6 +133,7 @@ impl Fanout {
     fn serve_shadow(
         &mut self,
         stager: &mut Stager,
+        sub: &Subscription,
         shadow: &Shadow,
         origin: &Origin<'_>,
         message: &Message<'_>,
@@ -146,9 +148,10 @@ impl Fanout {
         let (importer, parent) = (&shadow.importer, &shadow.parent);
         let mut untraced = None;
         if let Some(tracer) = &mut self.tracer {
-            tracer.exported(&importer.name, &subject);
+            tracer.exported(&importer.name, &subject, sub.subject());
             if !shadow.import.wanted.allow_trace {
                 if tracer.only {
+                    tracer.left_export();
                     // As far as the publisher may know, somebody got it.
                     return true;
                 }
@@ -169,6 +172,9 @@ impl Fanout {
         };
         if untraced.is_some() {
             self.tracer = untraced;
+        }
+        if let Some(tracer) = &mut self.tracer {
+            tracer.left_export();
         }
         taken
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn server() -> Arc<Server> {
-    let options = Arc::new(Options::with_defaults());
+    let options = Arc::new(Options { no_system_account: true, ..Options::with_defaults() });
     Server::new(options, Arc::new(Logger::new())).expect("a server")
 }
 

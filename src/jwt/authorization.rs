@@ -163,6 +163,8 @@ impl AuthorizationRequest {
                 id: u64::try_from(client.integer("id")?).unwrap_or_default(),
                 user: client.text("user")?,
                 name: client.text("name")?,
+                tags: client.texts("tags")?.unwrap_or_default(),
+                name_tag: client.text("name_tag")?,
                 kind: client.text("kind")?,
                 client_type: client.text("type")?,
                 nonce: client.text("nonce")?,

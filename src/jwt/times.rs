@@ -82,25 +82,34 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| format!("unknown time zone {name}"))
 }
 
-/// Whether a user may be connected at that time, and for how long from then on (`None` for ever).
-/// `Err` if not.
-pub fn allows_time(user: &UserPermissions, now: Timestamp) -> Result<Option<Duration>, ()> {
+/// It is not the time for a user to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutsideTimes;
+
+/// For how long from `now` on a user may be connected; `None` is for ever.
+///
+/// # Errors
+/// Not now.
+pub fn allows_time(
+    user: &UserPermissions,
+    now: Timestamp,
+) -> Result<Option<Duration>, OutsideTimes> {
     let Some(ranges) = user.times.as_ref().filter(|times| !times.is_empty()) else {
         return Ok(None);
     };
     let zone = match user.times_location.as_str() {
         "" => TimeZone::system(),
-        name => zone(name).map_err(|_| ())?,
+        name => zone(name).map_err(|_| OutsideTimes)?,
     };
     let now = now.to_zoned(zone);
     let mut longest: Option<Duration> = None;
     for range in ranges {
         let (Some(start), Some(end)) = (parse_time(&range.start), parse_time(&range.end)) else {
-            return Err(());
+            return Err(OutsideTimes);
         };
         longest = longest.max(remaining(start, end, &now));
     }
-    longest.map(Some).ok_or(())
+    longest.map(Some).ok_or(OutsideTimes)
 }
 
 /// How long the range of the day goes on, if it is now.

@@ -97,6 +97,9 @@ pub struct Tracer {
     encoding: Encoding,
     request: Request,
     events: Vec<Event>,
+    /// The subject of the subscription in the exporter's account, while the message is in one that
+    /// imports it.
+    imported: Option<String>,
 }
 
 impl Tracer {
@@ -159,6 +162,7 @@ impl Tracer {
             encoding,
             request: Request { header: headers.into_map(), msgsize: size },
             events: vec![Event::now(ingress)],
+            imported: None,
         }))
     }
 
@@ -184,10 +188,16 @@ impl Tracer {
         self.events.push(Event::now(Detail::SubjectMapping { to: text(to) }));
     }
 
-    /// The message crosses into an account that imports it.
-    pub fn exported(&mut self, importer: &str, to: &[u8]) {
+    /// The message crosses into an account that imports it, by a subscription to `of`.
+    pub fn exported(&mut self, importer: &str, to: &[u8], of: &[u8]) {
         let acc = importer.to_owned();
+        self.imported = Some(text(of));
         self.events.push(Event::now(Detail::StreamExport { acc, to: text(to) }));
+    }
+
+    /// The message is back in the account of the exporter.
+    pub fn left_export(&mut self) {
+        self.imported = None;
     }
 
     /// The message is a request to another account.
@@ -210,7 +220,7 @@ impl Tracer {
             cid: client.cid,
             name: client.with_details(|d| d.name.clone()),
             acc: if other { account.name.clone() } else { String::new() },
-            sub: text(subscription.subject()),
+            sub: self.imported.clone().unwrap_or_else(|| text(subscription.subject())),
             queue: subscription.queue().map(text).unwrap_or_default(),
             error: undelivered.map_or("", Undelivered::text),
         }));

@@ -125,6 +125,49 @@ mod tests {
     }
 
     #[test]
+    fn what_only_looks_like_one_of_the_headers_is_none() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        for (key, value) in [("Nats-Trace-Dest", "some.dest"), ("traceparent", parent)] {
+            assert!(parse(&format!("{key}:{value}\r\n")).is_some());
+            for line in [
+                format!("Some-Prefix-{key}: {value}\r\n"),
+                format!("{key}-Some-Suffix: {value}\r\n"),
+                format!("{key} : {value}\r\n"),
+                format!("{key}:      \r\n"),
+                format!("Other: {key}: {value}\r\n"),
+            ] {
+                assert!(parse(&line).is_none(), "{line}");
+            }
+            let unended = format!("NATS/1.0\r\n{key}: {value}");
+            assert!(Headers::parse(unended.as_bytes()).is_none());
+            let unversioned = format!("{key}: {value}\r\n");
+            assert!(Headers::parse(unversioned.as_bytes()).is_none());
+        }
+        let short = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-01\r\n";
+        assert!(parse(short).is_none());
+    }
+
+    #[test]
+    fn the_headers_may_stand_anywhere_among_others() {
+        let parent = "TrAcEpArEnT:  00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-27  \r\n";
+        let wanted = "Nats-Trace-Dest: some.dest\r\n";
+        let other = ["Some: value1\r\n", "Some: value2\r\n"];
+        for line in [wanted, parent] {
+            for at in 0..=2 {
+                let mut lines = other.to_vec();
+                lines.insert(at, line);
+                let headers = parse(&lines.concat()).unwrap();
+                assert_eq!(headers.external, line == parent);
+                assert_eq!(headers.into_map()["Some"], ["value1", "value2"]);
+            }
+        }
+        for lines in [[wanted, parent], [parent, wanted]] {
+            let headers = parse(&lines.concat()).unwrap();
+            assert!(!headers.external && headers.into_map().len() == 2);
+        }
+    }
+
+    #[test]
     fn a_disabled_destination_disables_the_trace_context_too() {
         let lines = "traceparent: 0-1-2-01\r\nNats-Trace-Dest: trace disabled\r\n";
         assert!(parse(lines).is_none());

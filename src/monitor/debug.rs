@@ -87,7 +87,8 @@ struct MemoryStatistics {
     debug_gc: bool,
 }
 
-fn arguments() -> Vec<String> {
+/// The command line, without secrets.
+pub fn arguments() -> Vec<String> {
     let mut arguments: Vec<String> =
         std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     redact_arguments(&mut arguments);

@@ -16,8 +16,7 @@
 //! say of subsystems that are switched off is what the reference says then.
 //!
 //! Invariant: nothing here holds a lock of the server for longer than a few microseconds at a time,
-//! whatever the number of connections, nor one that a message on its way needs; `/subsz` alone
-//! holds an account's subscriptions for reading while it goes over them.
+//! whatever the number of connections, nor one that a message on its way needs.
 
 pub mod accountz;
 pub mod accstatz;

@@ -95,6 +95,16 @@ impl Response {
         Response { status: Status::Ok, headers, sniffed_type: None, body }
     }
 
+    /// A file that is kept, not shown.
+    pub fn download(name: &str, body: Vec<u8>) -> Self {
+        let headers = vec![
+            ("Content-Disposition", format!("attachment; filename=\"{name}\"")),
+            ("Content-Type", "application/octet-stream".to_owned()),
+            ("X-Content-Type-Options", "nosniff".to_owned()),
+        ];
+        Response { status: Status::Ok, headers, sniffed_type: None, body }
+    }
+
     /// The bare text of an error.
     pub fn error(status: Status, text: &str) -> Self {
         Response {

@@ -129,12 +129,19 @@ pub fn subsz(server: &Server, options: &SubszOptions) -> Result<Subsz, String> {
         }
         let tag = account.name_tag();
         // Only what is on the page is kept: there may be millions.
-        let shown = account.sublist.filtered(|s: &Arc<Subscription>| {
-            let matches = is_local(s) && (test.is_empty() || match_literal(test, s.subject()));
-            let on_page = matches && wanted.contains(&total);
-            total = total.saturating_add(usize::from(matches));
-            on_page
-        });
+        let before = total;
+        let (seen, shown) = account.sublist.scan(
+            || (before, Vec::new()),
+            |(seen, shown), s: &Arc<Subscription>| {
+                if is_local(s) && (test.is_empty() || match_literal(test, s.subject())) {
+                    if wanted.contains(seen) {
+                        shown.push(s.clone());
+                    }
+                    *seen += 1;
+                }
+            },
+        );
+        total = seen;
         page.extend(
             shown.iter().map(|s| SubDetail::new(s, cid_of(s)).of_account(&account.name, &tag)),
         );

@@ -289,3 +289,88 @@ pub fn next_activation_end(definition: &Definition, now: i64) -> Option<i64> {
 pub fn exporters(claims: &AccountClaims) -> impl Iterator<Item = &str> {
     claims.account.imports.iter().map(|import: &shares::Import| import.account.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::shares::Latency;
+
+    fn claims() -> AccountClaims {
+        AccountClaims::new("ACCOUNT")
+    }
+
+    fn service(subject: &str, edit: impl FnOnce(&mut Export)) -> Export {
+        let mut export =
+            Export { subject: subject.to_owned(), share: Share::Service, ..Export::default() };
+        edit(&mut export);
+        export
+    }
+
+    #[test]
+    fn limits_are_kept_in_32_bits() {
+        let mut claims = claims();
+        let l = &mut claims.account.limits;
+        let more = i64::from(i32::MAX) + 1;
+        (l.connections, l.leafnodes, l.subs, l.payload) = (more, more, more, more);
+        let max = i64::from(i32::MAX);
+        let limits = limits(&claims);
+        assert_eq!((limits.max_connections, limits.max_leafnodes), (max, max));
+        assert_eq!((limits.max_subscriptions, limits.max_payload), (max, max));
+    }
+
+    #[test]
+    fn services_answer_as_the_claims_say() {
+        let mut claims = claims();
+        claims.account.exports = vec![
+            service("stream", |e| e.response_type = "Stream".to_owned()),
+            service("chunk", |e| e.response_type = "Chunked".to_owned()),
+            service("single", |e| {
+                e.response_type = "Singleton".to_owned();
+                e.token_required = true;
+                e.response_threshold = 20_000_000;
+            }),
+            service("old", |_| {}),
+        ];
+        let definition = definition(&claims, true);
+        let got: Vec<_> = definition
+            .service_exports
+            .iter()
+            .map(|e| (e.subject.as_str(), e.response_type, e.terms.token_required))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                ("stream", ResponseType::Streamed, false),
+                ("chunk", ResponseType::Chunked, false),
+                ("single", ResponseType::Singleton, true),
+                ("old", ResponseType::Singleton, false),
+            ]
+        );
+        let thresholds: Vec<_> =
+            definition.service_exports.iter().map(|e| e.response_threshold).collect();
+        assert_eq!(thresholds[2], Duration::from_millis(20));
+        assert_eq!(thresholds[3], DEFAULT_RESPONSE_THRESHOLD);
+    }
+
+    #[test]
+    fn measurements_that_cannot_be_made_are_left_out() {
+        let mut claims = claims();
+        let latency = |results: &str| Some(Latency { sampling: 0, results: results.to_owned() });
+        claims.account.exports = vec![
+            service("good", |e| e.latency = latency("results")),
+            service("itself", |e| e.latency = latency("good")),
+            service("wild", |e| e.latency = latency("a.*")),
+            service("many", |e| {
+                e.latency = latency("results");
+                e.response_type = "Stream".to_owned();
+            }),
+        ];
+        let measured = |has_system: bool| {
+            let definition = definition(&claims, has_system);
+            let some = definition.service_exports.iter().filter(|e| e.latency.is_some());
+            some.map(|e| e.subject.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(measured(true), ["good"]);
+        assert_eq!(measured(false), Vec::<String>::new());
+    }
+}

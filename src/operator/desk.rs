@@ -9,7 +9,7 @@ use super::claims::{self, ActivationCheck, definition, exporters, next_activatio
 use super::resolver::{FetchError, Resolver};
 use crate::account::linking::Unlinked;
 use crate::account::trust::Trust;
-use crate::account::{Account, Accounts};
+use crate::account::{Account, AccountLimits, Accounts, Definition};
 use crate::client::ClientShared;
 use crate::closed::ClosedState;
 use crate::delivery::Kind;
@@ -37,14 +37,17 @@ const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(1);
 /// The account has more connections than it may have.
 pub const TOO_MANY_CONNECTIONS: &str = "maximum account active connections exceeded";
 
+/// What is done with an account that was to be fetched.
+pub type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+
 /// What others ask of the desk.
 pub enum Order {
-    /// A connection waits for an account.
+    /// Somebody waits for an account.
     Fetch {
         /// The account's key.
         account: String,
-        /// The connection.
-        client: Arc<ClientShared>,
+        /// What to do when it is there, or not to be had.
+        done: Done,
     },
     /// The configuration has been read again: claims that it brings, and the directory's files, may
     /// be others.
@@ -336,12 +339,7 @@ impl Desk {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Fetch { account, client } => {
-                let fetched = self.fetch(&account);
-                if let Some(reactor) = self.server.reactor(client.reactor) {
-                    reactor.send(Message::AccountFetched(client.token(), fetched));
-                }
-            }
+            Order::Fetch { account, done } => done(self.fetch(&account)),
             Order::Reload(preloaded) => self.reload(&preloaded),
         }
     }
@@ -355,6 +353,11 @@ impl Desk {
         if let Resolver::Memory(tokens) = &mut self.resolver {
             tokens.retain(|account, _| preloaded.contains_key(account));
             changed.extend(preloaded.keys().cloned());
+            for account in self.server.accounts() {
+                if account.trust().is_some() && !preloaded.contains_key(&account.name) {
+                    self.forget(&account, "removed");
+                }
+            }
         }
         if let Some(directory) = self.resolver.directory() {
             match directory.reread(now) {
@@ -363,15 +366,28 @@ impl Desk {
             }
         }
         for name in changed {
-            if self.is_loaded(&name)
-                && let Err(error) = self.update_from_resolver(&name)
-            {
-                let name = quote(name.as_bytes());
-                self.server.log.noticef(format_args!(
-                    "Reloaded: deleting account [bad claims]: {name}: {error}"
-                ));
+            if !self.is_loaded(&name) || self.update_from_resolver(&name).is_ok() {
+                continue;
+            }
+            if let Some(account) = self.server.account(&name) {
+                self.forget(&account, "bad claims");
             }
         }
+    }
+
+    /// The account has no claims any more: nobody is in it until there are new ones.
+    fn forget(&mut self, account: &Arc<Account>, why: &str) {
+        let name = quote(account.name.as_bytes());
+        self.server.log.noticef(format_args!("Reloaded: deleting account [{why}]: {name}"));
+        account.clear_trust();
+        let log = self.server.log.clone();
+        let check = ActivationCheck { now: unix_now(), log: &log };
+        let registry = self.server.account_registry();
+        let changes = registry.change(account, &check, |_| Definition::default());
+        for affected in changes.affected {
+            self.server.tell_account_changed(&affected);
+        }
+        self.due.remove(&account.name);
     }
 
     fn is_loaded(&self, name: &str) -> bool {
@@ -506,17 +522,17 @@ impl Desk {
         let log = self.server.log.clone();
         let check = ActivationCheck { now: unix_now(), log: &log };
         let changes = self.server.account_registry().change(&account, &check, |account| {
-            account.set_limits(crate::account::AccountLimits {
+            account.set_limits(AccountLimits {
                 max_subscriptions: 0,
                 max_payload: 0,
                 max_connections: 0,
                 max_leafnodes: 0,
             });
             account.set_expired(true);
-            crate::account::Definition {
+            Definition {
                 stream_imports: Vec::new(),
                 service_imports: Vec::new(),
-                ..crate::account::Definition::clone(&account.definition())
+                ..Definition::clone(&account.definition())
             }
         });
         for affected in changes.affected {
@@ -590,7 +606,25 @@ impl Server {
     /// Has an account fetched for a connection, which is told when that is done. `false` if there
     /// is nobody to do it.
     pub fn fetch_account(&self, account: String, client: Arc<ClientShared>) -> bool {
-        let order = Order::Fetch { account, client };
+        let done = move |fetched| {
+            if let Some(reactor) = client.server.reactor(client.reactor) {
+                reactor.send(Message::AccountFetched(client.token(), fetched));
+            }
+        };
+        self.fetch_account_then(account, Box::new(done))
+    }
+
+    /// The configuration has been read again: so are the claims that it brings.
+    pub fn reload_claims(&self, preloaded: &BTreeMap<String, String>) {
+        if let Some(orders) = self.desk() {
+            // Closed only when the server ends.
+            let _ = orders.send(Order::Reload(preloaded.clone()));
+        }
+    }
+
+    /// Has an account fetched for somebody else. `false` if there is nobody to do it.
+    pub fn fetch_account_then(&self, account: String, done: Done) -> bool {
+        let order = Order::Fetch { account, done };
         self.desk().is_some_and(|orders| orders.send(order).is_ok())
     }
 

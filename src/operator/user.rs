@@ -5,6 +5,7 @@ use crate::account::Account;
 use crate::account::trust::Trust;
 use crate::auth::permissions::Permissions;
 use crate::auth::{Attempt, Decision, Denial, User, verify_signature};
+use crate::callout::{Policy, Subjected};
 use crate::config::options::auth::{
     ConnectionType, ConnectionTypes, Permissions as Configured, ResponsePermission,
     SubjectPermission,
@@ -14,7 +15,6 @@ use crate::jwt::account::Scope;
 use crate::jwt::template::{self, AccountFacts};
 use crate::jwt::user::{Permissions as Claimed, SubjectLists};
 use crate::jwt::{UserClaims, decode_user, times};
-use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +106,14 @@ fn judge(
     if !operators.trusted.contains(&trust.issuer) {
         return Err(denied("Account JWT not signed by trusted operator"));
     }
-    let scope = sign_off(&mut claims, &account, &trust)?;
+    if let Some(external) = &trust.external {
+        attempt.subjected = Some(Subjected {
+            policy: Policy::Account(account.clone(), external.clone()),
+            proxy_required: claims.user.proxy_required,
+            trusted_proxy,
+        });
+    }
+    let scope = sign_off(&mut claims, &trust)?;
     if account.is_expired() {
         return Err(denied("Account JWT has expired"));
     }
@@ -130,11 +137,7 @@ fn judge(
 }
 
 /// Whether the account signs for the user; what a scoped key's users may do comes from its scope.
-fn sign_off(
-    claims: &mut UserClaims,
-    account: &Account,
-    trust: &Trust,
-) -> Result<Option<Scope>, Denial> {
+fn sign_off(claims: &mut UserClaims, trust: &Trust) -> Result<Option<Scope>, Denial> {
     let Some(scope) = trust.signer(&claims.base.issuer) else {
         return Err(denied("User JWT issuer is not known"));
     };
@@ -147,10 +150,8 @@ fn sign_off(
         return Err(invalid("scoped users require no permissions or limits set"));
     }
     let facts = AccountFacts { name: &trust.name, tags: &trust.tags };
-    claims.user = template::expand(&scope.template, claims, facts).map_err(|error| {
-        let _ = (&error, account);
-        denied("User JWT generated invalid permissions")
-    })?;
+    claims.user = template::expand(&scope.template, claims, facts)
+        .map_err(|_| denied("User JWT generated invalid permissions"))?;
     Ok(Some(scope.clone()))
 }
 
@@ -174,7 +175,7 @@ fn check_connection(claims: &UserClaims, attempt: &mut Attempt<'_>) -> Result<()
 }
 
 /// The kinds of connection that a user may have, and the names that are none.
-fn connection_types(claims: &UserClaims) -> (ConnectionTypes, Vec<String>) {
+pub(crate) fn connection_types(claims: &UserClaims) -> (ConnectionTypes, Vec<String>) {
     let mut types = ConnectionTypes::default();
     let mut unknown = Vec::new();
     for name in claims.user.allowed_connection_types.iter().flatten() {
@@ -186,7 +187,7 @@ fn connection_types(claims: &UserClaims) -> (ConnectionTypes, Vec<String>) {
     (types, unknown)
 }
 
-fn user_of(
+pub(crate) fn user_of(
     claims: UserClaims,
     account: Arc<Account>,
     trust: &Trust,
@@ -268,8 +269,43 @@ pub fn permissions(claimed: &Claimed) -> Option<Configured> {
     Some(Configured { publish, subscribe: lists(&claimed.subscribe), responses })
 }
 
-/// The present time, for those who do not have it.
-#[must_use]
-pub fn now() -> Timestamp {
-    Timestamp::now()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::user::Responses;
+
+    fn texts(list: &[&str]) -> Option<Vec<String>> {
+        (!list.is_empty()).then(|| list.iter().map(|&s| s.to_owned()).collect())
+    }
+
+    #[test]
+    fn permissions_of_claims_are_those_of_a_configuration() {
+        assert_eq!(permissions(&Claimed::default()), None);
+        let claimed = Claimed {
+            publish: SubjectLists { allow: texts(&["foo", "bar"]), deny: texts(&["baz"]) },
+            subscribe: SubjectLists { allow: texts(&["x"]), deny: None },
+            responses: None,
+        };
+        let got = permissions(&claimed).unwrap();
+        let publish = got.publish.unwrap();
+        assert_eq!((publish.allow, publish.deny), (texts(&["foo", "bar"]), vec!["baz".to_owned()]));
+        assert_eq!(got.subscribe.unwrap().allow, texts(&["x"]));
+        assert_eq!(got.responses, None);
+    }
+
+    #[test]
+    fn who_may_answer_may_publish_nothing_else() {
+        let second = 1_000_000_000;
+        for (max, ttl, messages, expires) in [
+            (22, second / 10, 22, Some(Duration::from_millis(100))),
+            (0, 0, 1, Some(Duration::from_secs(120))),
+            (-1, -second, -1, None),
+        ] {
+            let responses = Some(Responses { max, ttl });
+            let got = permissions(&Claimed { responses, ..Claimed::default() }).unwrap();
+            assert_eq!(got.publish.unwrap().allow, Some(vec![]));
+            let responses = got.responses.unwrap();
+            assert_eq!((responses.max_messages, responses.expires), (messages, expires));
+        }
+    }
 }

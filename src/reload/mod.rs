@@ -82,6 +82,7 @@ pub fn reload(server: &Arc<Server>) -> Result<(), String> {
     });
     let untrusted_proxies = untrusted.unwrap_or_default();
     server.reload_connections(Reloaded { untrusted_proxies });
+    server.reload_claims(&new.resolver_preload);
     if changes.iter().any(|c| matches!(c, Change::Tags | Change::Metadata))
         && let Some(system) = server.system()
     {

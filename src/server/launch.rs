@@ -53,6 +53,7 @@ impl Server {
         let ports = Ports {
             nats: urls(nats, self.address()),
             monitoring: urls(monitoring, self.monitor_address()),
+            profile: urls("http", self.profiling_address()),
             ..Ports::default()
         };
         let path = ports_file::path(directory, &launch.argv0, std::process::id());

@@ -18,6 +18,7 @@ use crate::account::{Account, Accounts};
 use crate::advertise::{HostPortError, parse_host_port};
 use crate::auth::Authenticator;
 use crate::auth::pool::HashPool;
+use crate::callout;
 use crate::client::{ClientShared, Details};
 use crate::closed::{ClosedRing, ClosedState};
 use crate::config::options::Options;
@@ -33,6 +34,7 @@ use crate::operator::Operators;
 use crate::operator::desk::{self, Applier, Order};
 use crate::operator::resolver::Resolver;
 use crate::process::banner;
+use crate::profile;
 use crate::subscription::Subscription;
 use crate::system::System;
 use crate::tls::{RateLimit, ServerTls};
@@ -125,6 +127,8 @@ pub struct Server {
     pub hasher: RandomState,
     /// Counters.
     pub stats: Stats,
+    /// The profiling port, once it is served.
+    profiling: OnceLock<profile::service::Port>,
     /// What monitoring keeps.
     pub monitor: Monitor,
     /// When the server was made.
@@ -164,6 +168,8 @@ pub struct Server {
     resolver: Mutex<Option<Resolver>>,
     /// The system account's claims are still to be fetched.
     bootstraps: bool,
+    /// Orders for the thread that asks authorization services, once one is asked.
+    callout: Mutex<Option<Arc<Mail<callout::Order>>>>,
     /// Orders for the desk, in operator mode.
     desk: OnceLock<Arc<Mail<Order>>>,
     /// When the reactors' clocks began.
@@ -243,23 +249,26 @@ impl Server {
             tls_verify: tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: tls.is_some() && options.allow_non_tls,
             max_payload: options.max_payload,
+            cluster: options.cluster.name.clone(),
             api_lvl: API_LEVEL,
             xkey: identity.xkey_public().to_owned(),
             ..Info::default()
         };
+        let start = SystemTime::now();
         Ok(Arc::new(Server {
             log,
             identity,
             hasher: RandomState::new(),
             stats: Stats::default(),
             monitor: Monitor::default(),
-            start: SystemTime::now(),
+            profiling: OnceLock::new(),
+            start,
             started: Instant::now(),
             closed: Mutex::new(ClosedRing::new(
                 usize::try_from(options.max_closed_clients).unwrap_or(0),
             )),
             options: RwLock::new(options),
-            configured: RwLock::new(SystemTime::now()),
+            configured: RwLock::new(start),
             reloading: Mutex::new(()),
             launch: OnceLock::new(),
             system: OnceLock::new(),
@@ -280,6 +289,7 @@ impl Server {
             inboxes: Mutex::new(Vec::new()),
             resolver: Mutex::new(resolver),
             bootstraps,
+            callout: Mutex::new(None),
             desk: OnceLock::new(),
             ticks_from: OnceLock::new(),
             address: OnceLock::new(),
@@ -313,7 +323,27 @@ impl Server {
         started
     }
 
+    /// Serves the profiling port, if one is configured; the first thing a server does.
+    ///
+    /// # Errors
+    /// The text of the failure.
+    pub fn start_profiling(self: &Arc<Server>) -> Result<(), String> {
+        if let Some((port, thread)) = profile::service::start(self)? {
+            self.threads.lock().push(thread);
+            let _ = self.profiling.set(port);
+        }
+        Ok(())
+    }
+
+    /// Where profiles are served, if they are.
+    pub fn profiling_address(&self) -> Option<SocketAddr> {
+        self.profiling.get().map(|port| port.address)
+    }
+
     fn close_monitoring(&self) {
+        if let Some(port) = self.profiling.get() {
+            port.close();
+        }
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }
@@ -392,6 +422,25 @@ impl Server {
         let operators = operators.unwrap_or_else(Operators::default);
         let _ = self.desk.set(desk::start(self, operators, resolver, self.bootstraps)?);
         Ok(())
+    }
+
+    /// Has an authorization service asked about a connection, which is told when there is an
+    /// answer. `false` if nobody can ask.
+    pub fn call_out(self: &Arc<Server>, ask: callout::Ask) -> bool {
+        let orders = {
+            let mut callout = self.callout.lock();
+            match &*callout {
+                Some(orders) => orders.clone(),
+                None => match callout::thread::start(self) {
+                    Ok(orders) => callout.insert(orders).clone(),
+                    Err(e) => {
+                        self.log.errorf(format_args!("No thread for authorization callouts: {e}"));
+                        return false;
+                    }
+                },
+            }
+        };
+        orders.send(callout::Order::Ask(Box::new(ask))).is_ok()
     }
 
     /// Orders for the desk, in operator mode.

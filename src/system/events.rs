@@ -8,6 +8,7 @@ use crate::monitor::format::{Time, is_default};
 use crate::monitor::varz::feature_flags;
 use crate::server::Server;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -167,7 +168,7 @@ pub struct Ended {
     pub(super) client: ClientInfo,
     sent: Data,
     received: Data,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     at: SystemTime,
 }
 
@@ -190,11 +191,22 @@ impl Ended {
                 bytes: client.in_bytes.load(Ordering::Relaxed),
             },
             received: Data { msgs, bytes },
-            reason: reason.text(),
+            reason: Cow::Borrowed(reason.text()),
             at,
         }
     }
 }
+
+impl Ended {
+    /// The same, for a reason that is no closed state.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Ended {
+        Ended { reason: Cow::Owned(reason.to_owned()), ..self }
+    }
+}
+
+/// Where an account hears of logins that failed.
+pub const ACCOUNT_AUTH_ERROR_SUBJECT: &str = "$SYS.ACCOUNT.CLIENT.AUTH.ERR";
 
 /// What all typed events begin with.
 #[derive(Clone, Debug, Serialize)]
@@ -230,7 +242,7 @@ pub struct DisconnectEvent {
     client: ClientInfo,
     sent: Data,
     received: Data,
-    reason: &'static str,
+    reason: Cow<'static, str>,
 }
 
 impl DisconnectEvent {

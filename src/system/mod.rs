@@ -20,6 +20,7 @@ pub mod requests;
 pub mod services;
 pub mod stats;
 mod thread;
+mod user_info;
 
 use crate::account::{Account, GLOBAL_ACCOUNT};
 use crate::client::ClientShared;
@@ -46,19 +47,33 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(1);
 /// Something that has happened.
 pub(crate) enum Order {
     /// A client was let in.
-    Connected(ClientInfo),
+    Connected(Box<ClientInfo>),
     /// A client connection ended.
     Disconnected(Box<Ended>),
     /// A client was refused.
     AuthError(Box<Ended>),
+    /// A client was refused, which its account hears.
+    AccountAuthError(Box<Ended>, Arc<Account>),
     /// An account's connections have changed.
     Connections(Box<AccountStat>),
     /// Send the server's statistics.
     Statsz,
     /// Clients are being sent away.
     LameDuck,
+    /// A profile is done.
+    Profiled(Box<Profiled>),
     /// Announce the end; the sender is dropped when that is done.
     Shutdown(mpsc::Sender<()>),
+}
+
+/// What came of a request for a profile.
+pub(crate) struct Profiled {
+    /// Where the answer goes.
+    pub reply: Vec<u8>,
+    /// The header of the request.
+    pub header: Vec<u8>,
+    /// The profile, or the text of what went wrong.
+    pub outcome: Result<Vec<u8>, String>,
 }
 
 /// The system account as the other threads see it.
@@ -151,7 +166,7 @@ impl System {
     /// A client was let in, or looked at anew by a reload.
     pub fn connected(&self, client: &ClientShared, account: &Account) {
         if self.is_heard(&events::connect_subject(&account.name)) {
-            self.leave(Order::Connected(ClientInfo::of(client, account)));
+            self.leave(Order::Connected(Box::new(ClientInfo::of(client, account))));
         }
     }
 
@@ -174,6 +189,15 @@ impl System {
         if self.is_heard(&events::auth_error_subject(&server.info().server_id)) {
             let ended = Ended::now(client, account, reason, SystemTime::now());
             self.leave(Order::AuthError(Box::new(ended)));
+        }
+    }
+
+    /// A client was refused for that reason: its account hears of it.
+    pub fn refused_in_account(&self, client: &ClientShared, account: &Arc<Account>, reason: &str) {
+        if account.sublist.has_interest(events::ACCOUNT_AUTH_ERROR_SUBJECT.as_bytes()) {
+            let state = ClosedState::AuthenticationViolation;
+            let ended = Ended::now(client, account, state, SystemTime::now()).because(reason);
+            self.leave(Order::AccountAuthError(Box::new(ended), account.clone()));
         }
     }
 

@@ -1,10 +1,12 @@
 //! The services of the system account: which subject asks for what, and the answers (spec 04 §6).
 
+use super::Profiled;
 use super::encoding::Encoding;
 use super::events::{ConnectionsEvent, ServerInfo, server_subject};
 use super::requests::{self, Field, Options};
 use super::stats::StatszMessage;
 use super::thread::Speaker;
+use super::user_info::UserInfo;
 use crate::account::Account;
 use crate::closed::ClosedState;
 use crate::delivery::Kind;
@@ -18,6 +20,7 @@ use crate::monitor::healthz::{HealthzOptions, healthz};
 use crate::monitor::jsz::{JszOptions, jsz};
 use crate::monitor::subsz::{SubszOptions, subsz};
 use crate::monitor::{debug, links, queues, varz};
+use crate::process::errno::error_text;
 use crate::reload;
 use crate::server::Server;
 use crate::subscription::{Destination, Subscription};
@@ -58,6 +61,7 @@ enum Service {
     Reload,
     Kick,
     Ldm,
+    UserInfo,
     DebugSubscribers,
     Nsubs,
     /// What other servers tell, of which this one makes nothing without a way to them.
@@ -121,6 +125,7 @@ fn subscriptions(server: &Server) -> Vec<(String, Service)> {
         ("$SYS.REQ.ACCOUNT.PING.STATZ".to_owned(), Service::PingStatz),
         ("$SYS.ACCOUNT.*.LEAFNODE.CONNECT".to_owned(), Service::OtherServers),
         (format!("$SYS.LATENCY.M2.{hash}"), Service::OtherServers),
+        ("$SYS.REQ.USER.*.INFO".to_owned(), Service::UserInfo),
         ("$SYS.DEBUG.SUBSCRIBERS".to_owned(), Service::DebugSubscribers),
         (format!("$SYS.REQ.SERVER.{id}.RELOAD"), Service::Reload),
         (format!("$SYS.REQ.SERVER.{id}.KICK"), Service::Kick),
@@ -129,7 +134,7 @@ fn subscriptions(server: &Server) -> Vec<(String, Service)> {
     all
 }
 
-const SERVICES: [Service; 29] = [
+const SERVICES: [Service; 30] = [
     Service::Idz,
     Service::Statsz,
     Service::Varz,
@@ -156,6 +161,7 @@ const SERVICES: [Service; 29] = [
     Service::Reload,
     Service::Kick,
     Service::Ldm,
+    Service::UserInfo,
     Service::DebugSubscribers,
     Service::Nsubs,
     Service::OtherServers,
@@ -441,6 +447,11 @@ impl Request<'_> {
                     }
                 }
             }
+            Service::UserInfo => match self.message.client {
+                Some(client) => data(&UserInfo::of(server, client)),
+                // The server that a user is connected to knows about it.
+                None => Outcome::Silent,
+            },
             // These have no envelope.
             Service::Idz
             | Service::Statsz
@@ -467,9 +478,9 @@ pub(super) fn serve(speaker: &mut Speaker<'_>, message: &Received<'_>) {
     let request = Request { message, server: speaker.server().clone() };
     match service {
         Service::OtherServers => {}
-        Service::Statsz => return serve_statsz(speaker, &request),
-        Service::AccountConns => return serve_conns(speaker, &request),
-        Service::Nsubs => return serve_nsubs(speaker, &request),
+        Service::Statsz => serve_statsz(speaker, &request),
+        Service::AccountConns => serve_conns(speaker, &request),
+        Service::Nsubs => serve_nsubs(speaker, &request),
         _ if message.reply.is_empty() => {}
         Service::Idz => {
             let info = request.server.info();
@@ -485,7 +496,12 @@ pub(super) fn serve(speaker: &mut Speaker<'_>, message: &Received<'_>) {
 
 /// Sends the answer to a request.
 fn answer(speaker: &mut Speaker<'_>, message: &Received<'_>, outcome: Outcome) {
-    let encoding = Encoding::of(message.header);
+    answer_to(speaker, message.reply, message.header, outcome);
+}
+
+/// The same, to a request of which reply subject and header are left.
+fn answer_to(speaker: &mut Speaker<'_>, reply: &[u8], header: &[u8], outcome: Outcome) {
+    let encoding = Encoding::of(header);
     let (data, error) = match &outcome {
         Outcome::Silent => return,
         Outcome::Data(data) => (Some(data.as_slice()), None),
@@ -497,10 +513,10 @@ fn answer(speaker: &mut Speaker<'_>, message: &Received<'_>, outcome: Outcome) {
     };
     let body = envelope(&speaker.stamp(), data, error);
     if error.is_some() {
-        return speaker.send(message.reply, &body);
+        return speaker.send(reply, &body);
     }
     let (header, body) = encoding.encode(body);
-    speaker.send_with(message.reply, &header, &body);
+    speaker.send_with(reply, &header, &body);
 }
 
 fn serve_statsz(speaker: &mut Speaker<'_>, request: &Request<'_>) {
@@ -562,7 +578,8 @@ fn count_subscribers(account: &Account, subject: &str, queue: Option<&[u8]>) -> 
     if subject_has_wildcard(subject.as_bytes()) {
         let within =
             |s: &Arc<Subscription>| is_subset_match(s.subject(), subject.as_bytes()) && counts(s);
-        return account.sublist.filtered(within).len();
+        let count = |found: &mut usize, s: &Arc<Subscription>| *found += usize::from(within(s));
+        return account.sublist.scan(|| 0, count);
     }
     let mut matches = Matches::<Arc<Subscription>>::new();
     account.sublist.match_into(subject.as_bytes(), &mut matches);
@@ -634,13 +651,22 @@ fn serve_profile(speaker: &mut Speaker<'_>, request: &Request<'_>) {
                 match speaker.profile(request.message, duration) {
                     // It answers when the time is over.
                     Ok(()) => Outcome::Silent,
-                    Err(text) => failed(format!("Failed to start CPU profile: {text}")),
+                    Err(e) => failed(format!("Failed to start CPU profile: {}", error_text(&e))),
                 }
             }
             _ => failed(format!("Profile {} not found", parser::quote::quoted(&name))),
         }
     });
     answer(speaker, request.message, outcome);
+}
+
+/// Answers a request for a profile that was made meanwhile.
+pub(super) fn answer_profile(speaker: &mut Speaker<'_>, done: &Profiled) {
+    let profile = match &done.outcome {
+        Ok(bytes) => Profile { profile: Some(BASE64.encode(bytes)), error: String::new() },
+        Err(text) => Profile { profile: None, error: text.clone() },
+    };
+    answer_to(speaker, &done.reply, &done.header, data(&profile));
 }
 
 /// The statistics for whoever asked.

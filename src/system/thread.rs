@@ -2,18 +2,21 @@
 //! answers in the order of the requests, statistics when they are due.
 
 use super::events::{
-    ConnectEvent, ConnectionsEvent, DisconnectEvent, ServerInfo, accounts_in_use,
-    auth_error_subject, connect_subject, connections_subjects, disconnect_subject, server_subject,
+    ACCOUNT_AUTH_ERROR_SUBJECT, ConnectEvent, ConnectionsEvent, DisconnectEvent, ServerInfo,
+    accounts_in_use, auth_error_subject, connect_subject, connections_subjects, disconnect_subject,
+    server_subject,
 };
 use super::services;
 use super::stats::Schedule;
-use super::{Order, System};
+use super::{Order, Profiled, System};
 use crate::identity::nuid::Nuid;
 use crate::internal::{Context, Interest, Outgoing, Received, Wake};
 use crate::json;
 use crate::monitor::accstatz::AccountStat;
+use crate::profile::CpuProfile;
 use crate::server::Server;
 use serde::Serialize;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,16 +99,30 @@ impl Speaker<'_> {
     /// Starts a profile of the processor; its answer comes when `duration` has passed.
     ///
     /// # Errors
-    /// The text of the answer.
-    pub fn profile(&mut self, _message: &Received<'_>, _duration: Duration) -> Result<(), String> {
-        Err("cpu profiling is not supported by this build".to_owned())
+    /// When the system has no thread to give.
+    pub fn profile(&mut self, message: &Received<'_>, duration: Duration) -> io::Result<()> {
+        let (reply, header) = (message.reply.to_vec(), message.header.to_vec());
+        let system = self.system.clone();
+        let make = move || match CpuProfile::start() {
+            Err(text) => Err(format!("Failed to start CPU profile: {text}")),
+            Ok(profile) => {
+                std::thread::sleep(duration);
+                profile.finish()
+            }
+        };
+        let thread = std::thread::Builder::new().name("profile".to_owned());
+        thread.spawn(move || {
+            let done = Profiled { reply, header, outcome: make() };
+            system.leave(Order::Profiled(Box::new(done)));
+        })?;
+        Ok(())
     }
 
     fn obey(&mut self, order: Order) {
         match order {
             Order::Connected(client) => {
                 let subject = connect_subject(&client.acc);
-                let event = ConnectEvent::new(self.next_id(), self.stamp(), client);
+                let event = ConnectEvent::new(self.next_id(), self.stamp(), *client);
                 self.event(&subject, &event);
             }
             Order::Disconnected(ended) => {
@@ -118,12 +135,22 @@ impl Speaker<'_> {
                 let event = DisconnectEvent::refused(self.next_id(), self.stamp(), *ended);
                 self.event(&subject, &event);
             }
+            Order::AccountAuthError(ended, account) => {
+                let event = DisconnectEvent::refused(self.next_id(), self.stamp(), *ended);
+                // Plain structures in memory always serialise.
+                let body = json::to_vec(&event).unwrap_or_default();
+                let subject = ACCOUNT_AUTH_ERROR_SUBJECT.as_bytes();
+                let message = Outgoing { subject, reply: b"", header: b"", body: &body };
+                let origin = self.system.client().origin();
+                self.context.publisher.publish_in(&account, &origin, &message);
+            }
             Order::Connections(stat) => {
                 if !self.leaving {
                     self.tell_connections(*stat);
                 }
             }
             Order::Statsz => self.broadcast_stats(),
+            Order::Profiled(done) => services::answer_profile(self, &done),
             Order::LameDuck => {
                 self.announce("LAMEDUCK");
                 self.leaving = true;

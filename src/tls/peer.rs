@@ -111,6 +111,8 @@ pub struct TlsState {
     pub first: bool,
     /// The certificates the peer presented, its own first.
     pub certificates: Vec<PeerCertificate>,
+    /// The same in DER.
+    pub presented: Vec<Box<[u8]>>,
     /// The names in the first of them.
     pub peer: Option<Peer>,
 }
@@ -132,7 +134,8 @@ impl TlsState {
             X509Certificate::from_der(first).ok().map(|(_, parsed)| Peer::of(&parsed))
         });
         let certificates = presented.iter().map(|c| summary(c)).collect();
-        TlsState { version, cipher_suite, first, certificates, peer }
+        let presented = presented.iter().map(|c| c.as_ref().into()).collect();
+        TlsState { version, cipher_suite, first, certificates, presented, peer }
     }
 
     /// Whether the peer's key is one of these; any is while there are none.

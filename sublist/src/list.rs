@@ -56,6 +56,12 @@ struct Index<S> {
     removes: u64,
 }
 
+/// Places looked at in one go by a scan, so that changes wait for a fraction of a millisecond.
+const SCAN_STEP: usize = 1024;
+
+/// How often a scan begins anew when places changed under it.
+const SCAN_ATTEMPTS: usize = 4;
+
 /// Subscriptions removed in one go by a batch, so that matches wait for microseconds and not
 /// for the whole batch.
 const BATCH_STEP: usize = 256;
@@ -335,6 +341,55 @@ impl<S: Subscriber> Sublist<S> {
             });
         }
         selected
+    }
+
+    /// Shows every subscription to `see`, in no particular order, and returns what it gathered in
+    /// the state that `begin` made. The sublist is held for a short time only, again and again:
+    /// what comes or goes meanwhile may be seen or not, all else is seen exactly once. When the
+    /// sublist is rebuilt meanwhile, all begins anew, and `see` must not call the sublist.
+    pub fn scan<T>(&self, begin: impl Fn() -> T, mut see: impl FnMut(&mut T, &S)) -> T {
+        for _ in 0..SCAN_ATTEMPTS {
+            if let Some(gathered) = self.scan_in_steps(begin(), &mut see) {
+                return gathered;
+            }
+        }
+        let mut gathered = begin();
+        let index = self.index.read();
+        for interest in index.literals.iter().chain(index.trie.iter()) {
+            interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+        }
+        gathered
+    }
+
+    fn scan_in_steps<T>(&self, mut gathered: T, see: &mut impl FnMut(&mut T, &S)) -> Option<T> {
+        let moves = self.index.read().literals.moves();
+        let mut at = 0;
+        loop {
+            let index = self.index.read();
+            if index.literals.moves() != moves {
+                return None;
+            }
+            let places = index.literals.places();
+            let end = places.min(at + SCAN_STEP);
+            for interest in index.literals.at(at..end) {
+                interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+            }
+            at = end;
+            if at == places {
+                break;
+            }
+        }
+        let mut at = 0;
+        loop {
+            let index = self.index.read();
+            for interest in index.trie.at(at..at + SCAN_STEP) {
+                interest.for_each(&mut |subscriber| see(&mut gathered, subscriber));
+            }
+            at += SCAN_STEP;
+            if at >= index.trie.places() {
+                return Some(gathered);
+            }
+        }
     }
 
     /// Tells the listener whether there is a plain subscription to exactly this subject, now

@@ -5,6 +5,7 @@
 //! with the subject of the subscription it holds.
 
 use hashbrown::HashTable;
+use std::ops::Range;
 
 use crate::interest::{Added, Interest, Removed};
 use crate::subscription::Subscriber;
@@ -13,6 +14,8 @@ use crate::subscription::Subscriber;
 #[derive(Debug)]
 pub(crate) struct Literals<S> {
     table: HashTable<Entry<S>>,
+    /// How often the entries may have changed their places.
+    moves: u64,
 }
 
 #[derive(Debug)]
@@ -26,7 +29,7 @@ const SHRINK_FLOOR: usize = 1024;
 
 impl<S: Subscriber> Literals<S> {
     pub(crate) fn new() -> Self {
-        Self { table: HashTable::new() }
+        Self { table: HashTable::new(), moves: 0 }
     }
 
     /// `hash` is the hash of `subject` by the sublist's hasher, here and below.
@@ -42,6 +45,9 @@ impl<S: Subscriber> Literals<S> {
             Some(entry) => entry.interest.add(subscriber),
             None => {
                 let entry = Entry { hash, interest: Interest::One(subscriber) };
+                if self.table.len() == self.table.capacity() {
+                    self.moves += 1;
+                }
                 self.table.insert_unique(hash, entry, |e| e.hash);
                 Added::First
             }
@@ -61,6 +67,7 @@ impl<S: Subscriber> Literals<S> {
         entry.remove();
         let (len, capacity) = (self.table.len(), self.table.capacity());
         if capacity > SHRINK_FLOOR && len < capacity / 8 {
+            self.moves += 1;
             self.table.shrink_to(len.saturating_mul(2), |e| e.hash);
         }
         Removed::Last
@@ -68,6 +75,21 @@ impl<S: Subscriber> Literals<S> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Interest<S>> {
         self.table.iter().map(|e| &e.interest)
+    }
+
+    /// Changes whenever an entry may be at another place than before.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// The number of places.
+    pub(crate) fn places(&self) -> usize {
+        self.table.num_buckets()
+    }
+
+    /// What is at some of the places.
+    pub(crate) fn at(&self, places: Range<usize>) -> impl Iterator<Item = &Interest<S>> {
+        places.filter_map(|place| self.table.get_bucket(place)).map(|e| &e.interest)
     }
 
     /// Panics when an invariant does not hold. For tests and fuzzing.

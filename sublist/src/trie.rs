@@ -10,6 +10,7 @@
 
 use ahash::RandomState;
 use smallvec::SmallVec;
+use std::ops::Range;
 
 use crate::arena::Arena;
 use crate::edges::Edges;
@@ -180,6 +181,19 @@ impl<S: Subscriber> Trie<S> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Interest<S>> {
         self.nodes.iter().flat_map(|node| node.exact.iter().chain(&node.full))
+    }
+
+    /// The number of places; a node keeps its place for life.
+    pub(crate) fn places(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What is at some of the places, as far as there are so many.
+    pub(crate) fn at(&self, places: Range<usize>) -> impl Iterator<Item = &Interest<S>> {
+        let places = places.start..places.end.min(self.nodes.len());
+        places
+            .map(|place| self.node(place as NodeId))
+            .flat_map(|node| node.exact.iter().chain(&node.full))
     }
 
     /// Panics when an invariant does not hold. For tests and fuzzing.

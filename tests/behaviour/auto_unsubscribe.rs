@@ -13,7 +13,8 @@ fn expect(client: &mut Wire, times: usize) {
 
 #[test]
 fn at_most_max_messages_are_delivered() {
-    let server = Server::start("debug: true\ntrace: true\nhttp: \"127.0.0.1:-1\"");
+    let server =
+        Server::start("debug: true\ntrace: true\nhttp: \"127.0.0.1:-1\"\nno_system_account: true");
     let mut client = server.client("");
     client.send("SUB foo 1\r\nUNSUB 1 3\r\n");
     publish(&mut client, 10);
@@ -34,7 +35,7 @@ fn at_most_max_messages_are_delivered() {
 
 #[test]
 fn a_subscription_ends_with_its_last_message_or_an_unsub() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     let mut client = server.client("");
     client.send("SUB foo 1\r\nUNSUB 1 1\r\nPUB foo bar 2\r\nok\r\n");
     client.expect("MSG foo 1 bar 2\r\nok\r\n");

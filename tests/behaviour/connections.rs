@@ -77,7 +77,8 @@ fn a_thousand_connections_are_served_with_little_memory() {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
-    let server = Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10");
+    let server =
+        Server::start("http: \"127.0.0.1:-1\"\nmax_closed_clients: 10\nno_system_account: true");
     let round = || {
         for _ in 0..200 {
             let mut client = server.connect();
@@ -99,7 +100,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
 
 #[test]
 fn nothing_is_done_behind_what_closes_the_connection() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     for last in ["PUB foo\r\n", "-ERR 'bye'\r\n", "CONNECT {]\r\n", "SUB a 1\r\nCONNECT {]\r\n"] {
         let mut client = server.connect();
         client.send(format!("{last}SUB foo 1\r\nSUB bar 2\r\nPING\r\n"));

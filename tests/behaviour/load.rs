@@ -119,7 +119,7 @@ fn a_publisher_that_is_faster_than_its_readers_fills_no_memory() {
 
 #[test]
 fn many_subscriptions_come_and_go() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     let mut client = server.client("");
     let total = 20_000;
     let mut script = String::new();

@@ -1,6 +1,6 @@
 //! Labels of connections and traces of what passes through them (spec 01 §13).
 
-use crate::support::Server;
+use crate::support::{Server, wait_until};
 
 /// Lines behind the label, in order, of the connection's trace.
 fn traced(server: &Server, direction: &str) -> Vec<String> {
@@ -258,4 +258,37 @@ fn errors_are_counted_once_and_close_reasons_are_kept() {
     }
     server.wait_for_monitor("/connz?state=closed", |v| v["total"] == 21);
     server.wait_for_monitor("/connz", |v| v["num_connections"] == 0);
+}
+
+/// What the client is told stands before what the log says of it, but for a payload that is too
+/// large; the same lines in another order would tell another story to whoever reads them.
+#[test]
+fn errors_are_traced_before_they_are_logged() {
+    let server = Server::start(
+        "trace: true\ndebug: true\nmax_control_line: 64\nmax_payload: 8\n\
+         authorization { token: t, timeout: 0.1 }",
+    );
+    let connect = "CONNECT {\"auth_token\":\"t\",\"verbose\":false}\r\n";
+    let too_long = format!("{connect}SUB {} 1\r\n", "a".repeat(64));
+    for (input, first, second) in [
+        (format!("{connect}PUX"), "->> [-ERR Unknown Protocol Operation]", "parser ERROR"),
+        (too_long, "->> [-ERR maximum control line", " - maximum control line exceeded"),
+        (format!("{connect}PUB a 9\r\n"), "maximum payload exceeded", "->> [-ERR Maximum Payload"),
+        (String::new(), "->> [-ERR Authentication Timeout]", " - Authentication Timeout"),
+    ] {
+        let mut client = server.connect();
+        let id = format!(" - cid:{} - ", client.info["client_id"]);
+        client.send(&input);
+        while client.try_line().is_some() {}
+        let lines = wait_until("its end", || {
+            let lines = server.log_lines();
+            let closed = |l: &String| l.contains(&id) && l.contains("Client connection closed: ");
+            lines.iter().any(closed).then_some(lines)
+        });
+        let of = |text: &str| {
+            let found = |l: &String| l.contains(&id) && l.contains(text);
+            lines.iter().position(found).unwrap_or_else(|| panic!("{text}: {lines:#?}"))
+        };
+        assert!(of(first) < of(second), "{lines:#?}");
+    }
 }

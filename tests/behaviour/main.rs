@@ -15,6 +15,7 @@ mod lame_duck;
 mod limits;
 mod load;
 mod logging_trace;
+mod message_trace;
 mod passwords;
 mod ping;
 mod ports_and_pid;

@@ -137,7 +137,7 @@ fn unsubscribed_is_unsubscribed() {
 
 #[test]
 fn subscriptions_end_with_their_connection() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     let mut client = server.client("");
     client.send("SUB foo 1\r\nSUB bar 2\r\nSUB bar.* q 3\r\n");
     client.expect_nothing();
@@ -154,7 +154,7 @@ fn subscriptions_end_with_their_connection() {
 
 #[test]
 fn a_duplicate_sid_is_one_subscription() {
-    let server = Server::start("http: \"127.0.0.1:-1\"");
+    let server = Server::start("http: \"127.0.0.1:-1\"\nno_system_account: true");
     let mut client = server.client("");
     client.send("SUB foo 1\r\nSUB foo 1\r\n");
     client.expect_nothing();

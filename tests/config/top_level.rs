@@ -419,3 +419,54 @@ fn trusted_keys_and_operators_are_checked() {
     assert_eq!(dir("type: full, timeout: '0s'"), [":1:0: Fetch timeout 0s is too smal"]);
     assert_eq!(dir("type: full, timeout: 'x'"), [":1:0: time: invalid duration \"x\""]);
 }
+
+#[test]
+fn what_kubernetes_charts_write_is_read() {
+    let main = r#"{
+  "accounts": {
+    "$SYS": {
+      "users": [{"user": "admin", "password": $SYS_PASSWORD}]
+    }
+  },
+  "cluster": {
+    "listen": "0.0.0.0:6222",
+    "name": "nats",
+    "no_advertise": true,
+    "routes": [
+      "nats://nats-0.nats-headless:6222",
+      "nats://nats-1.nats-headless:6222"
+    ]
+  },
+  include ./extra.conf;
+  "http_port": 8222,
+  "jetstream": {
+    "max_file_store": 10Gi,
+    "max_memory_store": 1GB,
+    "store_dir": "/data"
+  },
+  "lame_duck_duration": "30s",
+  "lame_duck_grace_period": "10s",
+  "max_payload": 2MB,
+  "pid_file": "/var/run/nats/nats.pid",
+  "port": 4222,
+  "server_name": $SERVER_NAME
+}
+"#;
+    let machine = Machine::new()
+        .file("nats.conf", main)
+        .file("extra.conf", "{\n  \"max_connections\": 64K,\n  \"ping_interval\": \"1m\"\n}\n")
+        .variable("SERVER_NAME", "nats-0")
+        .variable("SYS_PASSWORD", "'s3cr3t'");
+    let o = machine.load("nats.conf").expect("no errors and no warnings");
+    assert_eq!(
+        (o.server_name.as_str(), o.port, o.http_port),
+        ("nats-0", Port::new(4222), Port::new(8222))
+    );
+    assert_eq!((o.jetstream.max_store, o.jetstream.max_memory), (10 << 30, 1 << 30));
+    assert_eq!((o.max_payload, o.max_connections, o.ping_interval), (2 << 20, 64_000, 60 * SECOND));
+    assert_eq!((o.lame_duck_duration, o.lame_duck_grace_period), (30 * SECOND, 10 * SECOND));
+    assert_eq!((o.cluster.name.as_str(), o.routes.len()), ("nats", 2));
+    assert_eq!(o.pid_file, "/var/run/nats/nats.pid");
+    let system = o.accounts.iter().find(|a| a.name == "$SYS").expect("the system account");
+    assert_eq!(o.users[0].account.as_deref(), Some(system.name.as_str()));
+}

@@ -399,7 +399,8 @@ fn closed_connections_are_sorted_by_reason_and_by_lifetime() {
     while bad.try_line().is_some() {}
     m.wait_for_closed(1);
     let kicked = m.client(r#""name":"kicked""#);
-    let client = m.server.client(3).expect("the third connection");
+    let client =
+        m.server.client(kicked.info["client_id"].as_u64().expect("an id")).expect("connected");
     m.server.close_client(&client, ClosedState::Kicked);
     m.wait_for_closed(2);
     drop(old);

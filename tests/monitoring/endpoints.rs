@@ -69,8 +69,8 @@ fn accounts_are_listed_and_described() {
     assert_eq!(detail["account_name"], "$G");
     assert_eq!(detail["name_tag"], "$G");
     assert_eq!((&detail["expired"], &detail["complete"]), (&json!(false), &json!(true)));
-    assert_eq!((&detail["client_connections"], &detail["subscriptions"]), (&json!(1), &json!(1)));
-    assert_eq!(detail["sublist_stats"]["num_inserts"], 1);
+    assert_eq!((&detail["client_connections"], &detail["subscriptions"]), (&json!(1), &json!(5)));
+    assert_eq!(detail["sublist_stats"]["num_inserts"], 5, "its own and what it imports");
     assert!(detail.get("is_system").is_none());
     assert_eq!(m.json("/accountz?acc=$SYS")["account_detail"]["is_system"], true);
     m.expect_bad_request("/accountz?acc=foobar", "Account foobar does not exist");
@@ -89,7 +89,7 @@ fn account_statistics_leave_out_unused_accounts() {
         m.json("/accstatz")["account_statz"],
         json!([{
             "acc": "$G", "name": "$G", "conns": 1, "leafnodes": 0, "total_conns": 1,
-            "num_subscriptions": 1, "sent": data, "received": data, "slow_consumers": 0,
+            "num_subscriptions": 5, "sent": data, "received": data, "slow_consumers": 0,
         }])
     );
 }
@@ -239,4 +239,36 @@ fn the_root_is_a_page_in_ascii() {
     assert!(answer.body.is_ascii());
     assert!(answer.body.contains("v2.14.5"));
     assert!(answer.body.contains("href=\"./connz\""));
+}
+
+#[test]
+fn imports_of_one_subject_from_two_accounts_are_both_shown() {
+    use nats_server::config::options::account::{AccountOptions, ServiceExport, ServiceImport};
+    let m = crate::start_with(|o| {
+        let mut app = AccountOptions::new("APP");
+        for name in ["CLOUD", "CLOUD2"] {
+            let mut account = AccountOptions::new(name);
+            let export = ServiceExport { subject: "downlink.>".to_owned(), ..Default::default() };
+            account.service_exports.push(export);
+            o.accounts.push(account);
+            app.service_imports.push(ServiceImport {
+                account: name.to_owned(),
+                subject: "downlink.>".to_owned(),
+                to: "event.>".to_owned(),
+                share: false,
+            });
+        }
+        o.accounts.push(app);
+    });
+    let detail = m.json("/accountz?acc=APP")["account_detail"].clone();
+    let mut of: Vec<_> = detail["imports"]
+        .as_array()
+        .expect("imports")
+        .iter()
+        .filter(|i| i["subject"] == "downlink.>")
+        .inspect(|i| assert_eq!(i["local_subject"], "event.>"))
+        .map(|i| i["account"].as_str().expect("a name").to_owned())
+        .collect();
+    of.sort();
+    assert_eq!(of, ["CLOUD", "CLOUD2"]);
 }

@@ -8,6 +8,7 @@ mod endpoints;
 mod metrics;
 mod serving;
 mod subsz;
+mod traces;
 mod varz;
 
 use nats_server::config::options::Options;
@@ -54,6 +55,11 @@ pub fn start_with(configure: impl FnOnce(&mut Options)) -> Monitored {
 /// A server as it is without configuration.
 pub fn start() -> Monitored {
     start_with(|_| {})
+}
+
+/// A server that has no subscriptions but those of its clients.
+pub fn start_bare() -> Monitored {
+    start_with(|o| o.no_system_account = true)
 }
 
 impl Monitored {

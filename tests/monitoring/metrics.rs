@@ -60,7 +60,6 @@ fn figures_have_the_names_of_the_exporter() {
         ("connz_total", 1.0),
         ("connz_in_msgs", 1.0),
         ("connz_out_bytes", 5.0),
-        ("connz_pending_bytes", 0.0),
         ("connz_subscriptions", 1.0),
         ("subsz_total", 0.0),
         ("routez_num_routes", 0.0),

@@ -1,11 +1,11 @@
 //! `/subsz`.
 
-use crate::{numbers, start, strings};
+use crate::{numbers, start_bare, strings};
 use serde_json::json;
 
 #[test]
 fn statistics_count_inserts_removes_and_matches() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     wire.send("SUB foo 1\r\nPUB foo 5\r\nhello\r\nUNSUB 1\r\n");
     wire.sync();
@@ -23,7 +23,7 @@ fn statistics_count_inserts_removes_and_matches() {
 
 #[test]
 fn subscriptions_are_counted_without_being_listed() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     wire.send("SUB foo 1\r\n");
     wire.sync();
@@ -35,7 +35,7 @@ fn subscriptions_are_counted_without_being_listed() {
 
 #[test]
 fn subscriptions_are_listed_with_all_fields() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     wire.send("SUB foo.* 1\r\nSUB foo.bar q 2\r\nUNSUB 2 9\r\nSUB foo.foo 3\r\n");
     wire.send("PUB foo.bar 5\r\nHello\r\nPUB foo.baz 5\r\nHello\r\nPUB foo.foo 5\r\nHello\r\n");
@@ -62,7 +62,7 @@ fn subscriptions_are_listed_with_all_fields() {
 
 #[test]
 fn pages_have_offset_and_limit_and_never_overlap() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     for n in 0..200 {
         wire.send(format!("SUB foo.{n} {n}\r\n"));
@@ -91,7 +91,7 @@ fn pages_have_offset_and_limit_and_never_overlap() {
 
 #[test]
 fn a_test_subject_selects_those_who_would_get_it() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     wire.send("SUB foo.* 1\r\nSUB foo.bar 2\r\nSUB foo.foo 3\r\n");
     wire.sync();
@@ -110,7 +110,7 @@ fn a_test_subject_selects_those_who_would_get_it() {
 
 #[test]
 fn an_account_is_looked_at_alone() {
-    let m = start();
+    let m = start_bare();
     let mut wire = m.client("");
     wire.send("SUB foo 1\r\n");
     wire.sync();
@@ -121,7 +121,7 @@ fn an_account_is_looked_at_alone() {
 
 #[test]
 fn details_are_no_value_of_subs_here() {
-    let m = start();
+    let m = start_bare();
     m.expect_bad_request(
         "/subsz?subs=detail",
         "Error decoding boolean for 'subs': strconv.ParseBool: parsing \"detail\": invalid syntax",

@@ -1,6 +1,6 @@
 //! `/varz`.
 
-use crate::{keys, start, start_with};
+use crate::{keys, start, start_bare, start_with};
 use nats_server::config::options::Options;
 use nats_server::config::options::listen::{Port, WriteTimeout};
 use nats_server::config::options::mqtt::MqttOptions;
@@ -137,7 +137,7 @@ fn defaults_are_those_of_the_reference() {
 
 #[test]
 fn traffic_and_connections_are_counted() {
-    let m = start();
+    let m = start_bare();
     let wire = m.busy_client("app");
     let v = m.json("/varz");
     let table = [

@@ -137,6 +137,54 @@ fn streams_are_imported_and_no_longer_by_subscriptions_that_are_there() {
 }
 
 #[test]
+fn an_imported_stream_follows_its_prefix_and_what_the_user_may_subscribe_to() {
+    let config = |export: &str, deny: &str, import: &str, prefix: &str| {
+        format!(
+            "no_system_account: true\nhttp: \"127.0.0.1:-1\"\naccounts {{
+                A {{ users: [{{user: a, password: x}}],
+                     exports: [{{stream: \"private.>\", accounts: [B]}}, {{stream: {export:?}}}] }}
+                B {{ users: [{{user: b, password: x, permissions: {{subscribe: {{deny: {deny}}}}}}}],
+                     imports: [{{stream: {{account: A, subject: {import:?}}}}}
+                               {{stream: {{account: A, subject: \"private.b.*\"}}, prefix: {prefix}}}]
+                }} }}"
+        )
+    };
+    let server = Server::start(&config("foo.*", "none", "foo.*", "one"));
+    let mut b =
+        subscribed(&server, "b", &["foo.bar", "foo.baz", "foo.bat", "one.private.b.*", "own"]);
+    let mut a = subscribed(&server, "a", &["own"]);
+    let subjects = ["foo.bar", "foo.baz", "foo.bat", "private.b.foo"];
+    let mut deliveries = |b: &mut Wire| {
+        for subject in subjects {
+            a.send(format!("PUB {subject} 1\r\nx\r\n"));
+        }
+        a.expect_nothing();
+        let lines = b.sync();
+        for wire in [&mut a, &mut *b] {
+            wire.send("PUB own 1\r\nx\r\n");
+            assert!(wire.message().0.starts_with("MSG own "));
+        }
+        lines
+            .iter()
+            .filter_map(|l| l.strip_prefix("MSG ")?.split(' ').next().map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    // How many subscriptions of account A would get a message: those of the imports.
+    let imported = || {
+        subjects.map(|s| server.monitor(&format!("/subsz?subs=1&acc=A&test={s}"))["total"].as_u64())
+    };
+    assert_eq!(deliveries(&mut b), ["foo.bar", "foo.baz", "foo.bat", "one.private.b.foo"]);
+    assert_eq!(imported(), [Some(1); 4]);
+    assert_eq!(server.reload(&config("foo.*", "foo.bat", "foo.baz", "two")), Ok(()));
+    b.expect_error("Permissions Violation for Subscription to \"foo.bat\" (sid \"3\")");
+    assert_eq!(deliveries(&mut b), ["foo.baz"]);
+    assert_eq!(imported(), [Some(0), Some(1), Some(0), Some(0)]);
+    assert_eq!(server.reload(&config("other", "foo.bat", "other", "one")), Ok(()));
+    assert_eq!(deliveries(&mut b), ["one.private.b.foo"]);
+    assert_eq!(imported(), [Some(0), Some(0), Some(0), Some(1)]);
+}
+
+#[test]
 fn services_are_imported_and_no_longer() {
     let config = |exports: &str, imports: &str| {
         format!(

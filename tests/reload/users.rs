@@ -179,6 +179,33 @@ fn nkey_users_come_and_go() {
 }
 
 #[test]
+fn nkey_users_move_between_accounts() {
+    let (one, two) = (KeyPair::new_user(), KeyPair::new_user());
+    let users = |key: &KeyPair| format!("users: [{{nkey: {}}}]", key.public_key());
+    let account_of = |server: &Server, key: &KeyPair| {
+        let mut wire = server.connect();
+        let nonce = wire.info["nonce"].as_str().expect("a nonce").to_owned();
+        let signature = BASE64URL_NOPAD.encode(&key.sign(nonce.as_bytes()).unwrap());
+        let public = key.public_key();
+        wire.send(format!(
+            "CONNECT {{\"verbose\":false,\"protocol\":1,\"nkey\":\"{public}\",\"sig\":\"{signature}\"}}\r\nPING\r\n"
+        ));
+        assert_eq!(wire.line(), "PONG");
+        wire.next_info()["remote_account"].clone()
+    };
+    let accounts = format!("accounts {{ A {{ {} }}, B {{ {} }} }}", users(&one), users(&two));
+    let server = Server::start(&format!("{MONITOR}{accounts}"));
+    assert_eq!(account_of(&server, &one), "A");
+    assert_eq!(account_of(&server, &two), "B");
+    let moved =
+        format!("authorization {{ {} }}\naccounts {{ B {{ {} }} }}", users(&two), users(&one));
+    assert_eq!(server.reload(&format!("{MONITOR}{moved}")), Ok(()));
+    assert_eq!(account_of(&server, &one), "B");
+    assert_eq!(account_of(&server, &two), "$G");
+    assert_eq!(server.monitor("/accountz")["accounts"], serde_json::json!(["$G", "$SYS", "B"]));
+}
+
+#[test]
 fn subscriptions_that_are_denied_now_are_removed_one_by_one() {
     let config = |permissions: &str| {
         format!(

@@ -5,9 +5,12 @@ mod support;
 
 mod accounts;
 mod authentication;
+mod callout;
+mod claims;
 mod mappings;
 mod operator;
 mod permissions;
+mod realm;
 mod sharing;
 
 use support::{Server, Wire};

@@ -1,183 +1,17 @@
 //! Operator mode: accounts and users that come as signed claims (spec 03 §7 and §22 to §25).
 
+use crate::login;
+use crate::realm::{Credentials, Realm, Tenant, now, reaches};
 use crate::support::{Server, Wire, wait_until};
-use crate::{connect_line, login};
 use data_encoding::BASE64URL_NOPAD;
 use nats_server::jwt::account::{Scope, Trace};
 use nats_server::jwt::shares::{Export, Import};
 use nats_server::jwt::user::{Responses, TimeRange};
-use nats_server::jwt::{
-    AccountClaims, ActivationClaims, OperatorClaims, Share, UserClaims, UserPermissions,
-};
+use nats_server::jwt::{ActivationClaims, Share, UserClaims, UserPermissions};
 use nkeys::KeyPair;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
-    i64::try_from(since.as_secs()).expect("before its end")
-}
-
-/// An operator with a system account.
-struct Realm {
-    operator: KeyPair,
-    system: Tenant,
-    claims: OperatorClaims,
-}
-
-/// An account and its key.
-struct Tenant {
-    key: KeyPair,
-    claims: AccountClaims,
-}
-
-impl Tenant {
-    fn new(name: &str) -> Tenant {
-        let key = KeyPair::new_account();
-        let mut claims = AccountClaims::new(&key.public_key());
-        claims.base.name = name.to_owned();
-        Tenant { key, claims }
-    }
-
-    fn id(&self) -> String {
-        self.key.public_key()
-    }
-
-    /// A new user without restrictions.
-    fn user(&self) -> Credentials {
-        self.user_with(|_| {})
-    }
-
-    fn user_with(&self, edit: impl FnOnce(&mut UserClaims)) -> Credentials {
-        let key = KeyPair::new_user();
-        let mut claims = UserClaims::new(&key.public_key());
-        edit(&mut claims);
-        let jwt = claims.encode(&self.key, now()).expect("claims");
-        Credentials { key, jwt }
-    }
-}
-
-/// What a user connects with.
-struct Credentials {
-    key: KeyPair,
-    jwt: String,
-}
-
-impl Credentials {
-    fn id(&self) -> String {
-        self.key.public_key()
-    }
-
-    /// Connects, and sends CONNECT and PING.
-    fn login(&self, server: &Server) -> Wire {
-        let mut wire = server.connect();
-        let nonce = wire.info["nonce"].as_str().expect("a nonce").to_owned();
-        let signature = self.key.sign(nonce.as_bytes()).expect("signs");
-        let signature = BASE64URL_NOPAD.encode(&signature);
-        let jwt = &self.jwt;
-        let members = format!(
-            r#""jwt":"{jwt}","sig":"{signature}","headers":true,"no_responders":true,"protocol":1"#
-        );
-        wire.answer_pings();
-        wire.send(connect_line(&members));
-        wire
-    }
-
-    fn accepted(&self, server: &Server) -> Wire {
-        let mut wire = self.login(server);
-        assert_eq!(wire.until_pong(), Vec::<String>::new());
-        wire
-    }
-
-    fn refused(&self, server: &Server) {
-        let mut wire = self.login(server);
-        wire.expect_error("Authorization Violation");
-        wire.expect_close();
-    }
-}
-
-impl Realm {
-    fn new() -> Realm {
-        let operator = KeyPair::new_operator();
-        let mut claims = OperatorClaims::default();
-        claims.base.subject = operator.public_key();
-        claims.base.name = "op".to_owned();
-        Realm { operator, system: Tenant::new("SYS"), claims }
-    }
-
-    fn token(&self, tenant: &Tenant) -> String {
-        tenant.claims.encode(&self.operator, now()).expect("claims")
-    }
-
-    /// Operator and system account.
-    fn head(&self) -> String {
-        let jwt = self.claims.encode(&self.operator, now()).expect("claims");
-        format!("debug: true\noperator: {jwt}\nsystem_account: {}\n", self.system.id())
-    }
-
-    fn preload(&self, tenants: &[&Tenant]) -> String {
-        let lines: Vec<String> =
-            tenants.iter().map(|t| format!("{}: {}", t.id(), self.token(t))).collect();
-        format!("resolver_preload: {{ {} }}\n", lines.join("\n"))
-    }
-
-    fn memory(&self, tenants: &[&Tenant]) -> String {
-        let mut all = vec![&self.system];
-        all.extend(tenants);
-        format!("{}resolver: MEMORY\n{}", self.head(), self.preload(&all))
-    }
-
-    /// A server that knows these accounts.
-    fn server(&self, tenants: &[&Tenant]) -> Server {
-        Server::start(&self.memory(tenants))
-    }
-
-    /// A user of the system account that takes answers.
-    fn admin(&self, server: &Server) -> Admin {
-        let mut wire = self.system.user().accepted(server);
-        wire.send("SUB answers.> 1\r\n");
-        wire.expect_nothing();
-        Admin { wire }
-    }
-}
-
-struct Admin {
-    wire: Wire,
-}
-
-impl Admin {
-    fn ask(&mut self, subject: &str, body: &str) -> Vec<u8> {
-        self.wire.send(format!("PUB {subject} answers.1 {}\r\n{body}\r\n", body.len()));
-        self.wire.message().1
-    }
-
-    fn ask_json(&mut self, subject: &str, body: &str) -> serde_json::Value {
-        let answer = self.ask(subject, body);
-        serde_json::from_slice(&answer).expect("JSON")
-    }
-
-    /// Sends claims of an account to the server, which takes them.
-    fn push(&mut self, realm: &Realm, tenant: &Tenant) {
-        let subject = format!("$SYS.REQ.ACCOUNT.{}.CLAIMS.UPDATE", tenant.id());
-        let answer = self.ask_json(&subject, &realm.token(tenant));
-        assert_eq!(answer["data"]["message"], "jwt updated", "{answer}");
-        assert_eq!(answer["data"]["account"], tenant.id());
-        assert_eq!(answer["data"]["code"], 200);
-    }
-}
-
-/// What comes of a message from one user to another.
-fn reaches(from: &mut Wire, to: &mut Wire, subject: &str) -> bool {
-    to.send(format!("SUB {subject} 77\r\n"));
-    to.expect_nothing();
-    from.send(format!("PUB {subject} 1\r\nx\r\n"));
-    from.sync();
-    let got = to.sync();
-    to.send("UNSUB 77\r\n");
-    got.iter().any(|line| line.starts_with("MSG "))
-}
 
 #[test]
 fn users_with_a_token_of_their_account_are_let_in() {
@@ -192,6 +26,7 @@ fn users_with_a_token_of_their_account_are_let_in() {
     assert!(reaches(&mut one, &mut two, "foo"));
     assert!(!reaches(&mut one, &mut other, "foo"));
     assert_eq!(one.info["remote_account"], a.id());
+    assert_eq!(server.connect().info["auth_required"], true);
     // Its name is behind the key of the account in the log.
     server.wait_for_log(&format!("Authenticated JWT: Client \"{}\"", user.id()));
 }
@@ -396,6 +231,15 @@ fn bearer_tokens_need_no_signature_unless_the_account_forbids_them() {
     let bearer = a.user_with(|claims| claims.user.bearer_token = true);
     let members = format!(r#""jwt":"{}""#, bearer.jwt);
     let mut wire = crate::accepted(&server, &members);
+    let issued_for = |account: &str| {
+        let claims = a.user_with(|claims| {
+            claims.user.bearer_token = true;
+            claims.issuer_account = account.to_owned();
+        });
+        format!(r#""jwt":"{}""#, claims.jwt)
+    };
+    crate::accepted(&server, &issued_for(&a.id()));
+    crate::refused(&server, &issued_for(&Tenant::new("other").id()));
     a.claims.account.limits.disallow_bearer = true;
     realm.admin(&server).push(&realm, &a);
     wire.expect_error("Authorization Violation");
@@ -501,6 +345,9 @@ fn default_permissions_are_for_users_without_any_and_follow_the_account() {
     plain.expect_error("Permissions Violation for Subscription to \"gone\" (sid \"9\")");
     plain.send("PUB x 0\r\n\r\n");
     plain.expect_nothing();
+    // Who has permissions of its own keeps them.
+    special.send("PUB x 0\r\n\r\nPUB y 0\r\n\r\nSUB gone 1\r\n");
+    assert_eq!(special.sync(), ["-ERR 'Permissions Violation for Publish to \"y\"'"]);
 }
 
 fn stream(of: &Tenant, subject: &str) -> Import {
@@ -609,6 +456,12 @@ fn what_is_not_for_everybody_needs_an_activation() {
     a.claims.account.exports[0].revocations = BTreeMap::from([(b.id(), now())]);
     admin.push(&realm, &a);
     wait_until("revoked", || (!gets(&mut importer)).then_some(()));
+    a.claims.account.exports[0].revocations.clear();
+    admin.push(&realm, &a);
+    wait_until("no longer revoked", || gets(&mut importer).then_some(()));
+    a.claims.account.exports[0].revocations = BTreeMap::from([("*".to_owned(), now())]);
+    admin.push(&realm, &a);
+    wait_until("all revoked", || (!gets(&mut importer)).then_some(()));
 }
 
 #[test]
@@ -638,6 +491,30 @@ fn a_strict_operator_wants_signing_keys() {
     claims.issuer_account = b.id();
     let jwt = claims.encode(&user_signer, now()).expect("claims");
     Credentials { key, jwt }.accepted(&server);
+    // A directory takes nothing that the operator's own key signed.
+    let mut system = Tenant::new("SYS");
+    system.claims.account.signing_keys.insert(user_signer.public_key(), None);
+    realm.system = system;
+    let config = format!(
+        "{}resolver: {{ type: full, dir: \"./jwt\" }}\nresolver_preload: {{ {} }}\n",
+        realm.head(),
+        by(&signer, &realm.system)
+    );
+    let server = Server::start(&config);
+    let key = KeyPair::new_user();
+    let mut claims = UserClaims::new(&key.public_key());
+    claims.issuer_account = realm.system.id();
+    let jwt = claims.encode(&user_signer, now()).expect("claims");
+    let mut wire = Credentials { key, jwt }.accepted(&server);
+    wire.send("SUB answers.> 1\r\n");
+    let token = realm.token(&a);
+    let (id, size) = (a.id(), token.len());
+    wire.send(format!("PUB $SYS.REQ.ACCOUNT.{id}.CLAIMS.UPDATE answers.1 {size}\r\n{token}\r\n"));
+    let answer: serde_json::Value = serde_json::from_slice(&wire.message().1).expect("JSON");
+    assert_eq!(
+        answer["error"]["description"],
+        "jwt update resulted in error - operator requires issuer to be a signing key"
+    );
 }
 
 #[test]
@@ -843,13 +720,14 @@ fn claims_missing_in_a_directory_are_asked_for() {
 #[test]
 fn claims_come_from_a_url() {
     let realm = Realm::new();
-    let a = Tenant::new("A");
+    let (a, strangers) = (Tenant::new("A"), Tenant::new("strangers"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/jwt/v1/accounts/", listener.local_addr().expect("address"));
     let answers: BTreeMap<String, String> = [
         (String::new(), "hello".to_owned()),
         (a.id(), realm.token(&a)),
         (realm.system.id(), realm.token(&realm.system)),
+        (strangers.id(), Realm::new().token(&strangers)),
     ]
     .into();
     std::thread::spawn(move || {
@@ -880,6 +758,8 @@ fn claims_come_from_a_url() {
     realm.admin(&server);
     let b = Tenant::new("B");
     b.user().refused(&server);
+    strangers.user().refused(&server);
+    server.wait_for_log("Account JWT lookup error: account validation failed");
     server.wait_for_log(&format!("could not fetch <\"{url}{}\">: 404 Not Found", b.id()));
 }
 

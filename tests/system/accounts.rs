@@ -42,7 +42,7 @@ fn accounts_are_described_to_the_system_account() {
         "total_conns",
     ]);
     assert_eq!(conns.json()["acc"], "A");
-    asker.is_ignored(&server, &of("CONNS"), r#"{"acc":"B"}"#);
+    asker.is_ignored(&of("CONNS"), r#"{"acc":"B"}"#);
     server.wait_for_log("SYSTEM - Error unmarshalled account does not match subject");
 }
 
@@ -51,8 +51,8 @@ fn accounts_without_connections_are_described_on_request_only() {
     let server = Server::start(ACCOUNTS);
     let mut asker = Asker::new(&server, "sys");
     let statz = "$SYS.REQ.ACCOUNT.A.STATZ";
-    asker.is_ignored(&server, statz, "");
-    asker.is_ignored(&server, "$SYS.REQ.ACCOUNT.A.CONNS", "");
+    asker.is_ignored(statz, "");
+    asker.is_ignored("$SYS.REQ.ACCOUNT.A.CONNS", "");
     let unused = asker.ask(statz, r#"{"include_unused":true}"#);
     assert_eq!(unused["data"]["account_statz"][0]["acc"], "A");
     let ping = "$SYS.REQ.ACCOUNT.PING.STATZ";
@@ -63,7 +63,7 @@ fn accounts_without_connections_are_described_on_request_only() {
     assert_eq!(names(asker.ask(ping, "")), ["$SYS"]);
     assert_eq!(names(asker.ask(ping, r#"{"include_unused":true}"#)), ["$G", "$SYS", "A"]);
     assert_eq!(names(asker.ask(ping, r#"{"accounts":["$SYS","A"]}"#)), ["$SYS"]);
-    asker.is_ignored(&server, ping, r#"{"accounts":["NO"]}"#);
+    asker.is_ignored(ping, r#"{"accounts":["NO"]}"#);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn unknown_accounts_are_described_as_the_reference_does() {
     assert_eq!(asker.ask(&of("SUBSZ"), "")["data"]["num_subscriptions"], 0);
     let info = asker.ask(&of("INFO"), "");
     assert_eq!(info["error"], json!({"code": 500, "description": "Account NO does not exist"}));
-    asker.is_ignored(&server, &of("STATZ"), "");
+    asker.is_ignored(&of("STATZ"), "");
 }
 
 #[test]
@@ -155,4 +155,87 @@ fn an_account_is_shown_with_what_it_shares_and_maps() {
             "type": "service", "invalid": false, "share": false, "tracking": false,
         })
     );
+}
+
+#[test]
+fn subscriptions_of_an_account_are_paged_and_tested() {
+    let server = Server::start(ACCOUNTS);
+    let mut client = server.client(&user("a"));
+    for n in 0..100 {
+        client.send(format!("SUB foo.{n} {n}\r\n"));
+    }
+    client.expect_nothing();
+    let mut asker = Asker::new(&server, "sys");
+    let subsz = "$SYS.REQ.ACCOUNT.A.SUBSZ";
+    let page = asker.ask(subsz, r#"{"subscriptions":true,"limit":10}"#)["data"].clone();
+    assert_eq!(page["subscriptions_list"].as_array().map(Vec::len), Some(10));
+    assert_eq!(page["total"], 104, "its own and four imports");
+    for n in 0..10 {
+        client.send(format!("SUB bar.* b{n}\r\n"));
+    }
+    client.expect_nothing();
+    let body = r#"{"subscriptions":true,"limit":5,"test":"bar.A"}"#;
+    let tested = asker.ask(subsz, body)["data"].clone();
+    assert_eq!(tested["subscriptions_list"].as_array().map(Vec::len), Some(5));
+    assert_eq!(tested["total"], 10);
+}
+
+#[test]
+fn without_credentials_means_the_global_account_where_only_the_system_account_has_users() {
+    let server = Server::start("accounts { $SYS { users: [{user: admin, password: pwd}] } }");
+    for (members, account) in [
+        (r#""user":"admin","pass":"pwd""#, Some("$SYS")),
+        (r#""user":"admin","pass":"wrong""#, None),
+        (r#""auth_token":"sometoken""#, None),
+        (r#""auth_token":"admin""#, None),
+        (r#""user":"admin","pass":"""#, None),
+        (r#""name":"nobody""#, Some("$G")),
+    ] {
+        let mut wire = server.connect();
+        wire.send(format!("CONNECT {{\"verbose\":false,\"protocol\":1,{members}}}\r\nPING\r\n"));
+        match account {
+            Some(account) => {
+                assert_eq!(wire.line(), "PONG", "{members}");
+                assert_eq!(wire.next_info()["remote_account"], account, "{members}");
+            }
+            None => wire.expect_error("Authorization Violation"),
+        }
+    }
+}
+
+#[test]
+fn a_reload_leaves_what_the_server_serves_as_it_is() {
+    let server = Server::start(
+        "http: \"127.0.0.1:-1\"\nsystem_account: sys\naccounts {
+            A { users: [{user: a, password: x}] }, B { users: [{user: b, password: x}] }
+            C { users: [{user: c, password: x}] }, sys { users: [{user: s, password: x}] }
+        }",
+    );
+    let mut asker = Asker::new(&server, "a");
+    for _ in 0..3 {
+        for subject in ["$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ"] {
+            assert_eq!(asker.ask(subject, "")["data"]["num_connections"], 1, "{subject}");
+        }
+        let statz = asker.ask("$SYS.REQ.ACCOUNT.PING.STATZ", "");
+        assert_eq!(statz["data"]["account_statz"][0]["conns"], 1);
+        let before = server.monitor("/varz")["subscriptions"].clone();
+        assert_eq!(server.reload_file(), Ok(()));
+        assert_eq!(server.monitor("/varz")["subscriptions"], before);
+    }
+}
+
+#[test]
+fn the_default_system_account_outlasts_a_reload() {
+    let config = "http: \"127.0.0.1:-1\"\naccounts { A { users: [{user: a, password: x}] } }";
+    let server = Server::start(config);
+    let of_system = || {
+        let detail = server.monitor("/accountz?acc=$SYS")["account_detail"].clone();
+        assert_eq!(detail["is_system"], true);
+        detail["subscriptions"].as_u64().expect("a number")
+    };
+    let before = of_system();
+    assert!(before > 20);
+    assert_eq!(server.reload_file(), Ok(()));
+    assert_eq!(of_system(), before);
+    assert_eq!(server.monitor("/accountz")["accounts"], serde_json::json!(["$G", "$SYS", "A"]));
 }

@@ -70,6 +70,10 @@ impl Asker {
 
     fn answer_with(&mut self, subject: &str, header: &str, body: &str) -> Answer {
         self.send(subject, header, body);
+        self.next_answer()
+    }
+
+    fn next_answer(&mut self) -> Answer {
         let (line, payload) = self.wire.message();
         let words: Vec<&str> = line.split(' ').collect();
         let header_len = match words[0] {
@@ -89,10 +93,10 @@ impl Asker {
     }
 
     /// Checks that a request is not answered: another that comes behind it is.
-    fn is_ignored(&mut self, server: &Server, subject: &str, body: &str) {
+    fn is_ignored(&mut self, subject: &str, body: &str) {
         self.wire.send("SUB _INBOX.none 78\r\n");
         self.wire.send(format!("PUB {subject} _INBOX.none {}\r\n{body}\r\n", body.len()));
-        let id = id(server);
+        let id = self.wire.info["server_id"].clone();
         assert_eq!(self.ask("$SYS.REQ.SERVER.PING.IDZ", "")["id"], id, "{subject} {body}");
         self.wire.send("UNSUB 78\r\n");
     }

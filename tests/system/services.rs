@@ -120,8 +120,8 @@ fn filters_choose_servers() {
         r#"{"domain":"d"}"#,
         r#"{"tags":["x","y"]}"#,
     ] {
-        asker.is_ignored(&server, &format!("{PING}.ROUTEZ"), body);
-        asker.is_ignored(&server, PING, body);
+        asker.is_ignored(&format!("{PING}.ROUTEZ"), body);
+        asker.is_ignored(PING, body);
     }
 }
 
@@ -238,6 +238,56 @@ fn profiles_that_cannot_be_made_say_why() {
 }
 
 #[test]
+fn a_profile_of_the_processor_is_made_while_other_requests_are_answered() {
+    let (server, mut asker, id) = start();
+    for subject in [format!("{PING}.PROFILEZ"), format!("$SYS.REQ.SERVER.{id}.PROFILEZ")] {
+        let body = r#"{"name":"cpu","duration":500000000}"#;
+        let mut profiler = Asker::new(&server, "sys");
+        profiler.send(&subject, "", body);
+        assert_eq!(asker.ask(&format!("{PING}.IDZ"), "")["id"], id);
+        // There is one at a time; which of two comes first nobody says.
+        let other = asker.ask(&format!("{PING}.PROFILEZ"), body)["data"].clone();
+        let mut both = [profiler.next_answer().json()["data"].clone(), other];
+        both.sort_by_key(|data| data["profile"].is_null());
+        let [data, busy] = both;
+        assert_eq!(busy["error"], "Failed to start CPU profile: cpu profiling already in use");
+        assert_eq!(data["error"], "");
+        let profile = data_encoding::BASE64.decode(data["profile"].as_str().unwrap().as_bytes());
+        let profile = profile.expect("base64");
+        let mut decoded = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(&profile[..]);
+        std::io::Read::read_to_end(&mut decoder, &mut decoded).expect("gzip");
+        let has = |text: &[u8]| decoded.windows(text.len()).any(|w| w == text);
+        assert!(has(b"cpu") && has(b"nanoseconds"), "the units of the samples");
+    }
+}
+
+#[test]
+fn profiles_are_served_on_a_port_of_their_own() {
+    use std::io::{Read, Write};
+    let server = Server::start("prof_port: -1");
+    let line = server.wait_for_log("profiling port: ");
+    let port: u16 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let head = String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned();
+        (head, answer)
+    };
+    assert!(get("/debug/pprof/").0.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(get("/debug/vars").0.contains("\r\n\r\n{\n\"cmdline\": ["));
+    assert!(get("/debug/pprof/cmdline").0.contains("nats-server\0-c\0"));
+    assert!(get("/debug/pprof/heap").0.starts_with("HTTP/1.1 404 "));
+    let (head, answer) = get("/debug/pprof/profile?seconds=1");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Content-Type: application/octet-stream\r\n"), "{head}");
+    assert!(answer.windows(3).any(|w| w == [0x1f, 0x8b, 8]), "it is compressed");
+}
+
+#[test]
 fn a_connection_can_be_kicked() {
     let (server, mut asker, id) = start();
     let mut client = server.client(&user("a"));
@@ -253,7 +303,7 @@ fn a_connection_can_be_kicked() {
         json!({"code": 500, "description": "no such client or leafnode id"})
     );
     assert!(unknown.get("data").is_none());
-    asker.is_ignored(&server, &kick, "");
+    asker.is_ignored(&kick, "");
     server.wait_for_log("SYSTEM - Error unmarshalling kick client request: unexpected end of JSON");
     let closed = asker.ask(&format!("{PING}.CONNZ"), r#"{"state":1,"acc":"A"}"#);
     assert_eq!(closed["data"]["connections"][0]["reason"], "Kicked");
@@ -288,8 +338,18 @@ fn the_configuration_is_reloaded_on_request() {
     let refused = asker.ask(&reload, "");
     let text = "config reload not supported for MaxPending: old=67108864, new=23456789";
     assert_eq!(refused["error"], json!({"code": 500, "description": text}));
-    asker.is_ignored(&server, &reload, r#"{"server_name":"other"}"#);
+    asker.is_ignored(&reload, r#"{"server_name":"other"}"#);
     assert_eq!(asker.ask(&reload, "{")["error"]["code"], 400);
+    server.rewrite_config("garbage and nonsense");
+    let refused = asker.ask(&reload, "")["error"]["description"].clone();
+    assert!(
+        refused.as_str().is_some_and(|text| text.contains("Expected a top-level value to end"))
+    );
+    assert_eq!(server.connect().info["max_payload"], 12345);
+    // Other accounts cannot ask for it.
+    let mut other = Asker::new(&server, "a");
+    let answer = other.answer(&reload, "");
+    assert!(answer.header.starts_with(b"NATS/1.0 503"), "no responders");
 }
 
 #[test]

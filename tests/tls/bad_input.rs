@@ -56,6 +56,13 @@ fn what_is_no_tls_is_a_probe_and_not_an_error() {
     assert_eq!(lines.iter().filter(|l| l.contains(text) && l.contains("[DBG]")).count(), 3);
     assert!(!lines.iter().any(|l| l.contains("[ERR]")), "{lines:?}");
     witness.sync();
+    // They have been idle no longer than they lived.
+    let closed = server.monitor("/connz?state=closed");
+    for connection in closed["connections"].as_array().unwrap() {
+        let text = |key: &str| connection[key].as_str().unwrap().to_owned();
+        assert_eq!(text("idle"), text("uptime"));
+        assert!(text("last_activity") >= text("start"), "{connection}");
+    }
 }
 
 #[test]

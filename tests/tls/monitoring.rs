@@ -58,3 +58,17 @@ fn garbage_is_reported_and_hurts_nobody_else() {
     let mut client = Secure::upgrade(open(address), &Setup::new(&authority)).unwrap();
     assert!(get(&mut client, "/healthz").contains("\"status\":\"ok\""));
 }
+
+#[test]
+fn another_certificate_serves_after_a_reload() {
+    let (one, two) = (Authority::new(), Authority::new());
+    let (server, address) = start(&one, "verify_and_map: true");
+    let connect = |of: &Authority| Secure::upgrade(open(address), &Setup::new(of));
+    assert!(connect(&two).is_err() && connect(&one).is_ok());
+    let (files, ca) = (two.server_config(), two.ca_config());
+    let config = format!("https: \"127.0.0.1:-1\"\ntls {{ {files}, {ca}, verify_and_map: true }}");
+    assert_eq!(server.reload(&config), Ok(()));
+    assert!(connect(&one).is_err());
+    let answer = get(&mut connect(&two).unwrap(), "/healthz");
+    assert!(answer.contains("\"status\":\"ok\""), "no certificate is asked for: {answer}");
+}

@@ -173,7 +173,13 @@ impl ConsumerState {
         if from > self.delivered.stream {
             return;
         }
-        if let Some((stream, pending)) = self.pending.range(from..=self.delivered.stream).next()
+        // Mostly nothing is pending below, and the next one is the first.
+        let next = match self.pending.first_key_value() {
+            Some((first, _)) if *first < from => self.pending.range(from..).next(),
+            first => first,
+        };
+        if let Some((stream, pending)) =
+            next.filter(|(stream, _)| **stream <= self.delivered.stream)
             && !pending.sequence.is_zero()
         {
             self.ack_floor =

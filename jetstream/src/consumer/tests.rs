@@ -350,6 +350,10 @@ impl Place {
     }
 
     fn open(&self) -> StoreResult<ConsumerStore> {
+        self.open_with(config(AckPolicy::Explicit))
+    }
+
+    fn open_with(&self, config: ConsumerConfig) -> StoreResult<ConsumerStore> {
         let mut next = 0_u8;
         let directory = ConsumerDirectory {
             disk: Arc::new(self.disk.clone()) as SharedDisk,
@@ -365,7 +369,7 @@ impl Place {
             }),
         };
         let created = DateTime::parse("2022-03-07T23:59:11.834611Z").expect("valid");
-        ConsumerStore::in_files(directory, "dlc", created, config(AckPolicy::Explicit))
+        ConsumerStore::in_files(directory, "dlc", created, config)
     }
 
     fn read(&self, file: &str) -> Vec<u8> {
@@ -448,6 +452,54 @@ fn a_write_that_fails_is_tried_again() {
     place.disk.clear_faults();
     store.tick(due).expect("written");
     assert_eq!(pending(&place.open().expect("valid")), [1]);
+}
+
+#[test]
+fn floor_stops_just_before_the_next_pending_message() {
+    let place = Place::new(None);
+    let mut store = place.open().expect("new");
+    for (consumer, stream) in [(1, 100), (2, 110), (3, 130), (4, 150), (5, 165)] {
+        deliver(&mut store, consumer, stream, 1).expect("valid");
+        assert_eq!(state(&store).delivered, pair(consumer, stream));
+    }
+    assert!(ack(&mut store, 3, 101).is_err() && ack(&mut store, 1, 1).is_err());
+    for ((consumer, stream), floor, left) in [
+        ((1, 100), (1, 109), 4),
+        ((3, 130), (1, 109), 3),
+        ((2, 110), (3, 149), 2),
+        ((5, 165), (3, 149), 1),
+        ((4, 150), (5, 165), 0),
+    ] {
+        ack(&mut store, consumer, stream).expect("pending");
+        assert_eq!(state(&store).ack_floor, pair(floor.0, floor.1));
+        assert_eq!(pending(&store).len(), left);
+    }
+    for (consumer, stream) in [(6, 170), (7, 171), (8, 172), (9, 173), (10, 200)] {
+        deliver(&mut store, consumer, stream, 1).expect("valid");
+    }
+    for (consumer, stream) in [(7, 171), (8, 172)] {
+        ack(&mut store, consumer, stream).expect("pending");
+        assert_eq!(state(&store).ack_floor, pair(5, 165));
+    }
+    let expected = state(&store).clone();
+    store.stop(NOW).expect("written");
+    assert_eq!(*state(&place.open().expect("valid")), expected);
+}
+
+#[test]
+fn redelivered_entry_that_a_failing_acknowledgement_drops_leaves_the_file_too() {
+    let place = Place::new(None);
+    let config = ConsumerConfig { max_deliver: 1, ..config(AckPolicy::Explicit) };
+    let mut store = place.open_with(config.clone()).expect("new");
+    deliver(&mut store, 1, 1, 1).expect("valid");
+    deliver(&mut store, 2, 1, 2).expect("valid");
+    store.stop(NOW).expect("written");
+    let mut store = place.open_with(config.clone()).expect("valid");
+    assert_eq!((pending(&store).len(), state(&store).redelivered.len()), (0, 1));
+    assert_eq!(ack(&mut store, 2, 1), Err(StoreError::MessageNotFound));
+    store.stop(NOW).expect("written");
+    let store = place.open_with(config).expect("valid");
+    assert!(state(&store).redelivered.is_empty());
 }
 
 #[test]

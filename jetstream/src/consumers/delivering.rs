@@ -260,6 +260,7 @@ impl Consumer {
             }
             Ok(Lookup::Exhausted(last)) => {
                 self.progress.next_stream = self.progress.next_stream.max(last.next());
+                self.caught_up = true;
                 self.reached_end(turn);
                 Err(Stall::Idle)
             }
@@ -320,6 +321,7 @@ impl Consumer {
             return;
         }
         if let Some(pacing) = &mut self.pacing {
+            pacing.let_go();
             pacing.caught_up(self.progress.next_stream);
             self.drop_idle_pacing();
         }

@@ -159,6 +159,9 @@ pub struct Consumer {
     pacing: Option<Box<Pacing>>,
     /// Whether there may be something to deliver.
     ready: bool,
+    /// Whether nothing the stream holds from the next message on is to be delivered. Then the next
+    /// matching message that is stored is the next one, and need not be looked for.
+    caught_up: bool,
     /// When pending messages are looked at next.
     pending_deadline: Option<Timestamp>,
     /// How long it survives without use, with jitter; zero for ever.
@@ -240,6 +243,7 @@ impl Consumer {
             mode,
             pacing: None,
             ready: true,
+            caught_up: false,
             pending_deadline: None,
             inactive_threshold: Duration::ZERO,
             delete_deadline: None,

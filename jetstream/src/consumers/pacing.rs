@@ -92,6 +92,11 @@ impl Pacing {
         self.held.map(|(_, until)| until)
     }
 
+    /// Nothing is held back any more: the message is gone, or nobody takes it.
+    pub(super) fn let_go(&mut self) {
+        self.held = None;
+    }
+
     /// Whether a message, stored at `stored`, may go out now; else it is held back.
     pub(super) fn admit(
         &mut self,

@@ -43,10 +43,20 @@ impl Progress {
         let count = |(sequence, count): (&StreamSequence, &u64)| {
             (*sequence, i64::try_from(*count).unwrap_or(i64::MAX))
         };
+        // The state comes from a file: what contradicts itself is read so that nothing is skipped
+        // that could be pending.
+        let last = state.pending.keys().next_back().copied().unwrap_or_default();
+        let delivered = SequencePair {
+            stream: state.delivered.stream.max(last),
+            consumer: state.delivered.consumer,
+        };
         Progress {
-            next_stream: state.delivered.stream.next(),
-            next_consumer: state.delivered.consumer.next(),
-            floor: state.ack_floor,
+            next_stream: delivered.stream.next(),
+            next_consumer: delivered.consumer.next(),
+            floor: SequencePair {
+                stream: state.ack_floor.stream.min(delivered.stream),
+                consumer: state.ack_floor.consumer.min(delivered.consumer),
+            },
             pending: state.pending.clone(),
             redelivered: state.redelivered.iter().map(count).collect(),
         }
@@ -122,9 +132,12 @@ impl Progress {
             self.floor = self.delivered();
         } else if consumer == self.floor.consumer.next() {
             self.floor = SequencePair { consumer, stream };
-            let above = stream.next();
-            if above < self.next_stream
-                && let Some((stream, pending)) = self.pending.range(above..self.next_stream).next()
+            // Mostly nothing is pending below, and the next one is the first.
+            let next = match self.pending.first_key_value() {
+                Some((first, _)) if *first <= stream => self.pending.range(stream.next()..).next(),
+                first => first,
+            };
+            if let Some((stream, pending)) = next
                 && !pending.sequence.is_zero()
             {
                 self.floor = SequencePair {
@@ -241,6 +254,17 @@ mod tests {
         assert_eq!(Progress::restored(&progress.to_state()), progress);
         progress.redelivered.insert(30.into(), -1);
         assert_eq!(progress.to_state().redelivered.len(), 1);
+    }
+
+    #[test]
+    fn state_that_contradicts_itself_is_made_to_fit() {
+        let mut state = progress(&[(2, 20)], (3, 21), (1, 19)).to_state();
+        state.pending.insert(99.into(), PendingDelivery { sequence: 50.into(), timestamp: NOW });
+        state.ack_floor = SequencePair { consumer: 70.into(), stream: 200.into() };
+        let restored = Progress::restored(&state);
+        restored.check_invariants();
+        assert_eq!(restored.next_stream.get(), 100);
+        assert_eq!(restored.pending.len(), 2);
     }
 
     #[test]

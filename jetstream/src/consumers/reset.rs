@@ -85,6 +85,7 @@ impl Consumer {
         self.progress = Progress::starting_at(first);
         self.redelivery.clear();
         self.skip_list = None;
+        self.caught_up = false;
         self.pending_deadline = None;
         self.last_delivery = None;
         self.last_ack = None;

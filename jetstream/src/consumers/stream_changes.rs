@@ -19,7 +19,8 @@ enum Purged {
 }
 
 impl Consumer {
-    /// The stream stored a message. Costs one comparison when the subject does not match.
+    /// The stream stored a message. To be called for every message whose subject matches, in
+    /// order; for others it costs one comparison.
     pub fn stored(&mut self, sequence: StreamSequence, subject: &[u8]) {
         if self.closed || !self.filter.matches(subject) {
             return;
@@ -27,7 +28,14 @@ impl Consumer {
         if sequence > self.counted_through {
             self.num_pending += 1;
         }
-        if sequence >= self.progress.next_stream && !self.ready {
+        if sequence < self.progress.next_stream {
+            return;
+        }
+        if self.caught_up {
+            self.caught_up = false;
+            self.progress.next_stream = sequence;
+        }
+        if !self.ready {
             self.ready = self.can_deliver() && !self.is_at_max_ack_pending();
         }
     }

@@ -95,6 +95,7 @@ impl Consumer {
         let changes_filters = filters(&old) != filters(&new);
         if changes_filters {
             self.filter = SubjectFilter::any(new.filters());
+            self.caught_up = false;
         }
         if new.sourcing && !new.direct {
             // What a source asks for again starts behind what it has confirmed.

@@ -61,11 +61,12 @@ pub(super) struct ColdRecord {
 impl FileStore {
     /// Reads a live record without loading its block, if that is the cheaper way and all goes well.
     pub(super) fn read_cold(&mut self, position: usize, seq: u64) -> Option<ColdRecord> {
-        let fits = self.fits_cache();
-        let block = self.blocks.get_mut(position)?;
+        let block = self.blocks.get(position)?;
         if block.loaded.is_some() || block.packed || block.pending() > 0 {
             return None;
         }
+        let fits = self.fits_cache();
+        let block = self.blocks.get_mut(position)?;
         let near = seq.wrapping_sub(block.marks.last_read) <= NEAR;
         block.marks.last_read = seq;
         block.marks.reads = block.marks.reads.saturating_add(1);

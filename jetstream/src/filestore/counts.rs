@@ -216,6 +216,15 @@ impl FileStore {
             return Ok(Pending { total: 0, valid_through });
         }
         let start = start.max(self.totals.first.seq);
+        if last_per_subject && start == self.totals.first.seq {
+            // Every subject ends at or behind the first message.
+            let mut total = 0;
+            filter.visit(&self.subjects, |_, _| {
+                total += 1;
+                true
+            });
+            return Ok(Pending { total, valid_through });
+        }
         if !last_per_subject {
             return Ok(Pending { total: self.count_from(start, filter)?, valid_through });
         }

@@ -104,6 +104,13 @@ impl Expiry {
         self.forget_proposals();
     }
 
+    /// Forgets the schedule of a message that went with its block.
+    pub fn unschedule(&mut self, seq: u64) {
+        if let Some(schedules) = &mut self.schedules {
+            schedules.remove(seq);
+        }
+    }
+
     pub fn forget_proposals(&mut self) {
         self.proposed.clear();
         self.proposed_of_subject.clear();

@@ -87,16 +87,56 @@ impl fmt::Display for IndexError {
 impl std::error::Error for IndexError {}
 
 /// A subject as the index file lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexedSubject {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexedSubject<'a> {
     /// The subject.
-    pub subject: Box<[u8]>,
+    pub subject: &'a [u8],
     /// Its messages.
     pub total: u64,
     /// No lower block holds it.
     pub first_block: u32,
     /// The block of its last message.
     pub last_block: u32,
+}
+
+/// The subjects of an index file, in the form they have there: there may be millions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IndexedSubjects {
+    count: u64,
+    /// Σ of their messages.
+    messages: u64,
+    encoded: Vec<u8>,
+}
+
+impl IndexedSubjects {
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds a subject.
+    pub fn push(&mut self, subject: IndexedSubject<'_>) {
+        let out = &mut self.encoded;
+        put_uvarint(out, subject.subject.len() as u64);
+        out.extend_from_slice(subject.subject);
+        put_uvarint(out, subject.total);
+        put_uvarint(out, u64::from(subject.first_block));
+        put_uvarint(out, u64::from(subject.last_block));
+        self.count += 1;
+        self.messages = self.messages.saturating_add(subject.total);
+    }
+
+    /// The subjects in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = IndexedSubject<'_>> {
+        let mut rest = &self.encoded[..];
+        // What was put in was found sound, or made here.
+        std::iter::from_fn(move || take_subject(&mut rest, VERSION).ok())
+    }
 }
 
 /// A block as the index file lists it. Times are nanoseconds since 1970.
@@ -147,7 +187,7 @@ pub struct IndexFile {
     /// Its time, 0 for none.
     pub last_time: i64,
     /// The subjects.
-    pub subjects: Vec<IndexedSubject>,
+    pub subjects: IndexedSubjects,
     /// The blocks, by ascending number.
     pub blocks: Vec<IndexedBlock>,
     /// The block that was being written.
@@ -166,14 +206,8 @@ impl IndexFile {
         put_varint(&mut out, self.first_time);
         put_uvarint(&mut out, self.last_seq);
         put_varint(&mut out, self.last_time);
-        put_uvarint(&mut out, self.subjects.len() as u64);
-        for subject in &self.subjects {
-            put_uvarint(&mut out, subject.subject.len() as u64);
-            out.extend_from_slice(&subject.subject);
-            put_uvarint(&mut out, subject.total);
-            put_uvarint(&mut out, u64::from(subject.first_block));
-            put_uvarint(&mut out, u64::from(subject.last_block));
-        }
+        put_uvarint(&mut out, self.subjects.len());
+        out.extend_from_slice(&self.subjects.encoded);
         put_uvarint(&mut out, self.blocks.len() as u64);
         for block in &self.blocks {
             put_uvarint(&mut out, u64::from(block.index));
@@ -215,8 +249,6 @@ impl IndexFile {
             ..IndexFile::default()
         };
         let subjects = number(input)?;
-        // A subject takes at least four bytes, so that lying counts cannot ask for much.
-        index.subjects.reserve(usize::try_from(subjects).unwrap_or(0).min(input.len() / 4));
         for _ in 0..subjects {
             index.subjects.push(take_subject(input, version)?);
         }
@@ -289,7 +321,9 @@ impl IndexFile {
             || first.map_or(self.first_seq == self.last_seq.saturating_add(1), |block| {
                 block.first_seq == self.first_seq
             });
+        // Messages without a subject count too, so that there may be more of all than of these.
         if messages != self.messages
+            || self.subjects.messages > messages
             || bytes != self.bytes
             || last != self.last_seq
             || !first_agrees
@@ -312,21 +346,23 @@ fn block_number(value: u64) -> Result<u32, IndexError> {
     u32::try_from(value).map_err(|_| IndexError::LastBlock)
 }
 
-fn take_subject(input: &mut &[u8], version: u8) -> Result<IndexedSubject, IndexError> {
+fn take_subject<'a>(input: &mut &'a [u8], version: u8) -> Result<IndexedSubject<'a>, IndexError> {
     let len = number(input)?;
     let taken = usize::try_from(len).ok().and_then(|len| input.split_at_checked(len));
     let (subject, rest) =
         taken.filter(|(s, _)| !s.is_empty()).ok_or(IndexError::SubjectLength(len))?;
     *input = rest;
     // Subjects never hold bytes that could end a protocol line or a token.
-    if subject.iter().any(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')) {
+    // A replacement character is what damage in the memory of an older server left there.
+    let replaced = memchr::memmem::find(subject, "\u{fffd}".as_bytes()).is_some();
+    if replaced || subject.iter().any(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n')) {
         return Err(IndexError::Subject);
     }
     let total = number(input)?;
     let first_block = block_number(number(input)?)?;
     let last_block =
         if version >= 4 || total > 1 { block_number(number(input)?)? } else { first_block };
-    Ok(IndexedSubject { subject: subject.into(), total, first_block, last_block })
+    Ok(IndexedSubject { subject, total, first_block, last_block })
 }
 
 fn take_block(input: &mut &[u8], version: u8, base: i64) -> Result<IndexedBlock, IndexError> {
@@ -444,7 +480,7 @@ impl FileStore {
         }
         self.subjects.iter_ordered(|subject, info| {
             index.subjects.push(IndexedSubject {
-                subject: subject.into(),
+                subject,
                 total: info.total,
                 first_block: info.first_block,
                 last_block: info.last_block,
@@ -478,6 +514,9 @@ mod tests {
     fn sample() -> IndexFile {
         let mut deleted = SequenceSet::new();
         deleted.insert(4);
+        let mut subjects = IndexedSubjects::default();
+        let subject = b"foo.bar";
+        subjects.push(IndexedSubject { subject, total: 4, first_block: 2, last_block: 9 });
         IndexFile {
             messages: 4,
             bytes: 200,
@@ -485,12 +524,7 @@ mod tests {
             first_time: 1000,
             last_seq: 7,
             last_time: 5000,
-            subjects: vec![IndexedSubject {
-                subject: b"foo.bar"[..].into(),
-                total: 4,
-                first_block: 2,
-                last_block: 9,
-            }],
+            subjects,
             blocks: vec![
                 IndexedBlock {
                     index: 2,
@@ -525,6 +559,8 @@ mod tests {
         let index = sample();
         index.check().unwrap();
         assert_eq!(IndexFile::decode(&index.encode()).unwrap(), index);
+        let subjects: Vec<_> = index.subjects.iter().collect();
+        assert_eq!((subjects.len(), subjects[0].subject), (1, &b"foo.bar"[..]));
     }
 
     #[test]
@@ -558,13 +594,18 @@ mod tests {
     #[test]
     fn contradictions_are_noticed() {
         type Break = fn(&mut IndexFile);
-        let breaks: [Break; 6] = [
+        let breaks: [Break; 7] = [
             |index| index.messages += 1,
             |index| index.bytes -= 1,
             |index| index.last_seq += 1,
             |index| index.first_seq += 1,
             |index| index.blocks[1].first_seq = 6,
             |index| index.blocks[0].last_seq = 1,
+            |index| {
+                let subject = b"x";
+                let one = IndexedSubject { subject, total: 1, first_block: 2, last_block: 2 };
+                index.subjects.push(one);
+            },
         ];
         for (number, make_wrong) in breaks.iter().enumerate() {
             let mut index = sample();

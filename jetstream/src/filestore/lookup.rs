@@ -317,10 +317,20 @@ impl FileStore {
 
     /// The last sequence of a subject.
     pub(super) fn last_of_subject(&mut self, subject: &[u8]) -> StoreResult<Option<u64>> {
-        let Some(info) = self.subjects.find(subject).copied() else { return Ok(None) };
+        let Some(info) = self.subjects.find_mut(subject) else { return Ok(None) };
         if info.last != 0 && info.last != LAST_BLOCK_IS_BOUND {
             return Ok(Some(info.last));
         }
+        // Most often it is in the last block that is known, and that block is loaded.
+        let position = self.blocks.binary_search_by_key(&info.last_block, |block| block.index);
+        if let Some(block) = position.ok().and_then(|position| self.blocks.get_mut(position))
+            && block.is_loaded()
+            && let Some(seq) = last_in_block(block, subject, u64::MAX)
+        {
+            info.last = seq;
+            return Ok(Some(seq));
+        }
+        let info = *info;
         let mut position = self.blocks.partition_point(|block| block.index <= info.last_block);
         while position > 0 {
             position -= 1;
@@ -518,8 +528,8 @@ fn next_in_block(block: &mut Block, filter: &SubjectFilter, start: u64) -> Optio
                     names.push(subject.into());
                 }
             });
-            let first = |name: &Box<[u8]>| loaded.first_of(name, SubjectHash::of(name), start);
-            return names.iter().filter_map(first).min();
+            let mut first = |name: &[u8]| loaded.first_of(name, SubjectHash::of(name), start);
+            return names.iter().filter_map(|name| first(name)).min();
         }
     }
     let (prefix, mut found) = (filter.literal_prefix(), None);

@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for Known {
             let is = |name: &&str| name.eq_ignore_ascii_case(&key);
             if let Some((_, shape)) = self.0.objects.iter().find(|(name, _)| is(name)) {
                 map.next_value_seed(Known(*shape))?;
-            } else if self.0.fields.iter().any(|name| is(name)) {
+            } else if self.0.fields.iter().any(is) {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 return Err(A::Error::custom(format_args!("unknown field {key:?}")));

@@ -9,6 +9,7 @@ use super::files::{disk_error, replace_block};
 use super::record::{RawRecord, RecordKind, trailing_checksum};
 use super::remove::Removal;
 use super::{FileStore, Totals};
+use crate::config::StoreCompression;
 use crate::disk::{OpenMode, remove_dir_if_exists, remove_file_if_exists};
 use crate::error::{StoreError, StoreResult};
 use crate::filter::SubjectFilter;
@@ -278,6 +279,11 @@ impl FileStore {
         self.unlink_blocks(behind)?;
         if position < self.blocks.len() {
             self.cut_block(position, seq, timestamp)?;
+            let block = &self.blocks[position];
+            if !spared.is_empty() && self.compression == StoreCompression::S2 {
+                // It is not the last block any more.
+                self.upkeep.compress.insert(block.index);
+            }
         }
         self.unlink_blocks(meanwhile)?;
         for mut block in spared {
@@ -487,6 +493,9 @@ impl FileStore {
             if first > self.totals.last.seq {
                 break;
             }
+            if matches!(block, crate::deletes::DeleteBlock::Range { .. }) {
+                self.empty_blocks_within(first, last)?;
+            }
             let mut seq = first.max(self.totals.first.seq);
             while seq <= last
                 && let Some((live, _)) = self.find_next(&SubjectFilter::All, seq)?
@@ -506,6 +515,33 @@ impl FileStore {
                 }
                 seq = live + 1;
             }
+        }
+        self.tidy()
+    }
+}
+
+impl FileStore {
+    /// Empties the blocks that lie wholly in a range of deletes. They leave no tombstones, so
+    /// their files have to go: the last block stays, and so do blocks with tombstones that
+    /// earlier ones need.
+    fn empty_blocks_within(&mut self, first: u64, last: u64) -> StoreResult<()> {
+        let inside =
+            |block: &Block| !block.is_empty() && block.first.seq >= first && block.last.seq <= last;
+        let (mut messages, mut bytes, mut position) = (0, 0, 0);
+        while position + 1 < self.blocks.len() {
+            let goes = inside(&self.blocks[position]) && !self.has_needed_tombstones(position);
+            if goes {
+                if messages == 0 {
+                    self.bury_displaced()?;
+                }
+                let (gone, size) = self.empty_block(position, Removal::Request)?;
+                messages += gone;
+                bytes += size;
+            }
+            position += 1;
+        }
+        if messages > 0 {
+            self.effects.push_back(StoreEffect::RemovedMany { messages, bytes });
         }
         self.tidy()
     }

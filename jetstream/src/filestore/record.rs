@@ -500,6 +500,20 @@ mod tests {
     }
 
     #[test]
+    fn header_bit_without_a_header_is_no_record() {
+        let hash = NamedHash::for_block("TEST", 1);
+        let mut record = Vec::new();
+        NewRecord::skip(1, TS).encode(&mut record, &hash).unwrap();
+        record[3] |= 0x80;
+        assert_eq!(Record::read(&record, &hash), Err(RecordError::Sanity));
+        assert_eq!(RawRecord::parse(&record), Err(RecordError::Sanity));
+        // It costs itself, not what is behind it.
+        message(2, b"").encode(&mut record, &hash).unwrap();
+        let (at, found) = find_next(&record, 0, &hash, &|_| true).unwrap();
+        assert_eq!((at, found.seq), (EMPTY_RECORD_LEN, 2));
+    }
+
+    #[test]
     fn message_over_32_mib_is_refused() {
         let hash = NamedHash::for_block("TEST", 1);
         let payload = vec![0; MAX_RECORD_LEN - EMPTY_RECORD_LEN - 3];

@@ -134,7 +134,7 @@ impl FileStore {
             Err(prior) => (false, prior),
         };
         if !recovered {
-            store.recover_from_blocks(prior.as_ref())?;
+            store.recover_from_blocks(prior.as_deref())?;
         }
         store.after_recovery(now, convert_key)?;
         Ok(store)
@@ -248,7 +248,7 @@ impl FileStore {
 
     /// Takes the index file's word, if everything that can be checked cheaply agrees with it. On
     /// failure gives back what the file said, when at least its checksum was right.
-    fn recover_from_index(&mut self) -> Result<(), Option<IndexFile>> {
+    fn recover_from_index(&mut self) -> Result<(), Option<Box<IndexFile>>> {
         let path = self.paths.index_db();
         let file = match self.disk.read(&path) {
             Ok(file) => file,
@@ -260,7 +260,7 @@ impl FileStore {
         };
         self.index_on_disk = true;
         let index = match IndexFile::open(&file, &self.name_hash, self.key.as_ref()) {
-            Ok(index) => index,
+            Ok(index) => Box::new(index),
             Err(error) => {
                 self.warn(error.to_string());
                 return Err(None);
@@ -343,7 +343,7 @@ impl FileStore {
         if self.totals.messages == 0 && self.totals.first.timestamp == 0 {
             self.totals.first.timestamp = Timestamp::ZERO.nanos();
         }
-        for subject in &index.subjects {
+        for subject in index.subjects.iter() {
             let info = SubjectInfo {
                 total: subject.total,
                 first_block: subject.first_block.min(subject.last_block),
@@ -351,7 +351,7 @@ impl FileStore {
                 last: 0,
             };
             if info.total > 0 {
-                self.subjects.insert(&subject.subject, info);
+                self.subjects.insert(subject.subject, info);
             }
         }
         self.remove_unlisted(index, &numbers);

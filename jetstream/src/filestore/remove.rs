@@ -306,6 +306,13 @@ impl FileStore {
             loaded.visit_subjects(|subject, count| forget_many(subjects, subject, count, index));
         }
         let block = &mut self.blocks[position];
+        if messages > 0 && block.schedules > 0 {
+            let mut seq = block.first.seq;
+            while let Some(live) = block.next_live(seq) {
+                self.expiry.unschedule(live);
+                seq = live + 1;
+            }
+        }
         if messages > 0 && why == Removal::Limit {
             block.displaced.insert_range(block.first.seq..=block.last.seq);
             self.upkeep.displaced = true;
@@ -356,10 +363,7 @@ impl FileStore {
         let mut position = 0;
         while position + 1 < self.blocks.len() {
             let block = &self.blocks[position];
-            let needed = !block.is_empty()
-                || self.blocks.iter().take(position).any(|earlier| {
-                    block.prior_tombstones.may_hit(earlier.file_first, earlier.last.seq)
-                });
+            let needed = !block.is_empty() || self.has_needed_tombstones(position);
             if needed {
                 position += 1;
             } else {
@@ -367,6 +371,13 @@ impl FileStore {
             }
         }
         Ok(())
+    }
+
+    /// Whether a block may hold tombstones for messages in the files of blocks before it.
+    pub(super) fn has_needed_tombstones(&self, position: usize) -> bool {
+        let prior = self.blocks[position].prior_tombstones;
+        let mut earlier = self.blocks.iter().take(position);
+        earlier.any(|block| prior.may_hit(block.file_first, block.last.seq))
     }
 
     fn drop_block(&mut self, position: usize) {

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What a counter got from each subject of each of its origins.
-pub(super) type CounterSources = BTreeMap<String, BTreeMap<String, String>>;
+/// A `null` in place of an origin's subjects stays one until the origin is heard of.
+pub(super) type CounterSources = BTreeMap<String, Option<BTreeMap<String, String>>>;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -71,8 +72,9 @@ impl Counter {
         let total = parse_or_zero(&read_value(payload)?);
         let sources = match headers::value(header, headers::COUNTER_SOURCES) {
             None | Some([]) => CounterSources::new(),
-            Some(json) => serde_json::from_slice(json)
-                .map_err(|_| ApiError::from(ErrorKind::MessageCounterBroken))?,
+            Some(json) => serde_json::from_slice::<Option<CounterSources>>(json)
+                .map_err(|_| ApiError::from(ErrorKind::MessageCounterBroken))?
+                .unwrap_or_default(),
         };
         Ok(Counter { total, sources })
     }
@@ -105,6 +107,7 @@ impl Counter {
                     .sources
                     .entry(origin.to_owned())
                     .or_default()
+                    .get_or_insert_default()
                     .entry(origin_subject.to_owned())
                     .or_default();
                 let difference = &value - parse_or_zero(known);
@@ -191,6 +194,21 @@ mod tests {
              Nats-Counter-Sources: {\"O\":{\"a.b\":\"25\"}}\r\n\r\n"
         );
         assert_eq!(Counter::of_message(&header, &payload), Ok(counter));
+    }
+
+    #[test]
+    fn origin_without_subjects_is_filled_in_when_it_is_heard_of() {
+        let header = b"NATS/1.0\r\nNats-Counter-Sources: {\"O\":null}\r\n\r\n";
+        let mut counter = Counter::of_message(header, br#"{"val":"1"}"#).expect("a counter");
+        let (kept, _) = counter.add(1.into(), None, b"a", header, b"").expect("added");
+        assert_eq!(kept, header);
+        let payload = br#"{"val":"5"}"#;
+        let (header, payload) =
+            counter.add(5.into(), Some(b"O 1 > > a.b"), b"a", b"", payload).expect("added");
+        assert_eq!(text(&payload), r#"{"val":"7"}"#);
+        assert!(text(&header).contains(r#"Nats-Counter-Sources: {"O":{"a.b":"5"}}"#));
+        let null = b"NATS/1.0\r\nNats-Counter-Sources: null\r\n\r\n";
+        assert!(Counter::of_message(null, br#"{"val":"1"}"#).is_ok());
     }
 
     #[test]

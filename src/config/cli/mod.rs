@@ -430,6 +430,50 @@ mod tests {
     }
 
     #[test]
+    fn switches_are_as_the_flags_say_however_often_the_file_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let cluster = |no_advertise: &str| {
+            format!("cluster {{ name: c, port: -1, no_advertise: {no_advertise} }}")
+        };
+        let (advertises, silent) = (cluster("false"), cluster("true"));
+        type Is = fn(&Options) -> bool;
+        let rows: [(&[&str], &str, &str, &str, Is); 7] = [
+            (&["-T", "-logtime"], "logtime: false", "logtime: true", "true", |o| o.logtime),
+            (&["-D", "-debug"], "debug: false", "debug: true", "false", |o| o.debug),
+            (&["-V", "-trace"], "trace: false", "trace: true", "false", |o| o.trace),
+            (&["-s", "-syslog"], "syslog: false", "syslog: true", "false", |o| o.syslog),
+            (&["-no_advertise"], &advertises, &silent, "false", |o| o.cluster.no_advertise),
+            (&["-js"], "jetstream: false", "jetstream: true", "false", |o| o.jetstream.enabled),
+            (&["-DV"], "debug: false, trace: false", "debug: true, trace: true", "false", |o| {
+                o.debug && o.trace
+            }),
+        ];
+        for (flags, off, on, default, is) in rows {
+            let neither =
+                if flags[0] == "-no_advertise" { "cluster { name: c, port: -1 }" } else { "" };
+            let mut cases =
+                vec![(neither, None, default == "true"), (off, None, false), (on, None, true)];
+            for flag in flags {
+                cases.push((neither, Some((*flag).to_owned()), true));
+                cases.push((off, Some((*flag).to_owned()), true));
+                cases.push((on, Some(format!("{flag}=false")), false));
+            }
+            for (text, flag, expected) in cases {
+                let text = format!("listen: \"127.0.0.1:-1\"\n{text}\n");
+                let path = file(&directory, "switch.conf", &text);
+                let mut arguments = vec!["-c".to_owned(), path];
+                arguments.extend(flag);
+                let line: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                assert_eq!(is(&options(&line)), expected, "{arguments:?} {text}");
+                file(&directory, "switch.conf", &format!("{text}max_connections: 1000\n"));
+                let again = load_again(&arguments, &ProcessEnvironment, &UnverifiedClaims).unwrap();
+                assert_eq!(is(&again), expected, "{arguments:?} {text}");
+                assert_eq!(again.max_connections, 1000);
+            }
+        }
+    }
+
+    #[test]
     fn store_directory_of_flag_and_file_conflict() {
         let directory = tempfile::tempdir().unwrap();
         let path = file(&directory, "a.conf", "store_dir: /a\n");

@@ -97,7 +97,8 @@ impl Directory {
         self.path.join(format!("{account}.jwt"))
     }
 
-    /// Reads the directory as it is now. Returns the accounts whose claims are others than before.
+    /// Reads the directory as it is now; files that are gone are forgotten. Returns the accounts
+    /// whose claims are others than before.
     ///
     /// # Errors
     /// The text for the operator.
@@ -118,6 +119,7 @@ impl Directory {
                 found.push((account.to_owned(), token, claims.base));
             }
         }
+        self.entries.retain(|account, _| found.iter().any(|(name, ..)| name == account));
         let mut changed = Vec::new();
         for (account, token, base) in found {
             let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
@@ -256,13 +258,9 @@ impl Directory {
     pub fn expire(&mut self, now: i64) -> Vec<String> {
         let over = self.entries.iter().filter(|(_, entry)| entry.until <= now);
         let over: Vec<String> = over.map(|(account, _)| account.clone()).collect();
-        let mode = match self.delete {
-            DeleteMode::None => DeleteMode::Rename,
-            mode => mode,
-        };
         for account in &over {
             // What cannot be removed is tried again at the next start.
-            let _ = self.remove(account, mode);
+            let _ = self.remove(account, DeleteMode::Hard);
             self.entries.remove(account);
         }
         over

@@ -1071,3 +1071,50 @@ fn result_kept_under_a_generation_never_misses_a_finished_change() {
         list.check_invariants();
     }
 }
+
+#[test]
+fn a_scan_sees_everything_that_stays_exactly_once_whatever_comes_and_goes() {
+    let list = Arc::new(List::with_cache());
+    let staying: Vec<String> = (0..20_000)
+        .map(|n| if n % 3 == 0 { format!("stay.{n}.*") } else { format!("stay.{n}.x") })
+        .collect();
+    let subjects: Vec<&str> = staying.iter().map(String::as_str).collect();
+    insert_all(&list, &subjects);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let changes = std::thread::spawn({
+        let (list, stop) = (Arc::clone(&list), Arc::clone(&stop));
+        move || {
+            let mut round = 0;
+            while !stop.load(Ordering::Relaxed) {
+                round += 1;
+                let batch: Vec<_> = (0..3_000)
+                    .map(|n| {
+                        plain(&format!("go.{round}.{n}{}", if n % 2 == 0 { ".*" } else { "" }))
+                    })
+                    .collect();
+                for sub in &batch {
+                    list.insert(Arc::clone(sub)).unwrap();
+                }
+                for sub in &batch {
+                    list.remove(sub).unwrap();
+                }
+            }
+        }
+    });
+    for _ in 0..50 {
+        let seen = list.scan(std::collections::HashMap::new, |seen, sub: &Arc<Sub>| {
+            *seen.entry(sub.subject.clone()).or_insert(0) += 1;
+        });
+        assert!(staying.iter().all(|s| seen.get(s.as_bytes()) == Some(&1)));
+        assert!(seen.values().all(|times| *times == 1));
+    }
+    stop.store(true, Ordering::Relaxed);
+    changes.join().unwrap();
+    list.check_invariants();
+    assert_eq!(list.scan(|| 0, |count, _| *count += 1), 20_000);
+}
+
+#[test]
+fn a_scan_of_nothing_sees_nothing() {
+    with_and_without_cache(|list| assert_eq!(list.scan(|| 0, |count, _| *count += 1), 0));
+}

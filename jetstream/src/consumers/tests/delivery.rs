@@ -511,3 +511,64 @@ fn limits_of_the_stream_bound_what_is_pending() {
     fixture.pull("r", "1");
     assert_eq!(fixture.take_sequences(), [901]);
 }
+
+#[test]
+fn message_that_is_gone_before_its_moment_leaves_no_deadline() {
+    let store = memory(stream(|config| config.max_msg_size = 100));
+    let mut fixture = Fixture::on(store, push(|config| config.rate_limit_bps = 800));
+    for _ in 0..3 {
+        fixture.publish("foo", &"x".repeat(90));
+    }
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1]);
+    fixture.ack_again(1);
+    fixture.store.purge().expect("purged");
+    fixture.pass_on(None);
+    fixture.turn(|consumer, turn| consumer.purged(turn, None));
+    fixture.advance_millis(60_000);
+    assert_eq!(fixture.consumer.next_deadline(), None);
+    assert!(fixture.take_got().is_empty());
+}
+
+#[test]
+fn consumer_that_has_caught_up_goes_straight_to_the_next_match() {
+    let mut fixture = Fixture::new(push(|config| config.filter_subject = "a".to_owned()));
+    fixture.publish("a", "");
+    fixture.deliver();
+    for _ in 0..100 {
+        fixture.publish("b", "");
+    }
+    fixture.publish("a", "");
+    assert_eq!(fixture.consumer.progress.next_stream.get(), 102);
+    fixture.publish("a", "");
+    assert_eq!(fixture.consumer.progress.next_stream.get(), 102);
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1, 102, 103]);
+    // With another filter, what was passed over is delivered.
+    fixture.publish("b", "");
+    let mut config = fixture.consumer.config().clone();
+    config.filter_subject.clear();
+    fixture.turn(|consumer, turn| consumer.update_config(turn, config)).expect("allowed");
+    fixture.publish("a", "");
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [104, 105]);
+}
+
+#[test]
+fn stream_that_tells_of_messages_late_is_followed_all_the_same() {
+    let mut fixture = Fixture::new(push(|_| {}));
+    fixture.deliver();
+    let message = NewMessage { subject: b"foo", ..NewMessage::default() };
+    for _ in 0..3 {
+        fixture.store.store_message(message, START).expect("stored");
+    }
+    while fixture.store.poll_effect().is_some() {}
+    fixture.consumer.stored(1.into(), b"foo");
+    fixture.deliver();
+    assert_eq!(fixture.take_sequences(), [1, 2, 3]);
+    fixture.consumer.stored(2.into(), b"foo");
+    fixture.consumer.stored(3.into(), b"foo");
+    fixture.publish_many(1);
+    assert_eq!(fixture.take_sequences(), [4]);
+    assert_eq!(fixture.info().num_pending, 0);
+}

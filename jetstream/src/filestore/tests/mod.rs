@@ -6,18 +6,22 @@ mod crashing;
 mod encrypted;
 mod every_store;
 mod faults;
+mod loading;
 mod model;
+mod ranges;
+mod reclaiming;
 mod recovering;
 mod removing;
+mod restarting;
 mod storing;
 mod timed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::encryption::EncryptionConfig;
+use super::encryption::{Cipher, EncryptionConfig};
 use super::{FileStore, FileStoreOptions};
-use crate::config::{StorageType, StreamConfig};
+use crate::config::{StorageType, StoreCompression, StreamConfig};
 use crate::disk::{Disk, OpenMode, SimDisk};
 use crate::filter::SubjectFilter;
 use crate::store::{NewMessage, RandomSource, Store, StoreEffect};
@@ -107,6 +111,56 @@ impl Rig {
         rig.block_size = block_size;
         rig.open();
         rig
+    }
+
+    /// Runs `work` on a stream in the clear, on a compressed one and on encrypted ones, with blocks
+    /// of this size, or of the usual one for 0.
+    pub fn each(block_size: u64, edit: impl Fn(&mut StreamConfig), mut work: impl FnMut(&mut Rig)) {
+        for cipher in [None, Some(Cipher::ChaCha), Some(Cipher::Aes)] {
+            for compression in [StoreCompression::None, StoreCompression::S2] {
+                let mut rig = Rig::with(|config| {
+                    edit(config);
+                    config.compression = compression;
+                });
+                rig.close_roughly();
+                rig.disk = SimDisk::new(7);
+                rig.block_size = block_size;
+                rig.encryption = cipher.map(|cipher| EncryptionConfig::new("key", "$G", cipher));
+                rig.open();
+                work(&mut rig);
+            }
+        }
+    }
+
+    /// Starts a new block.
+    pub fn roll(&mut self) {
+        self.store().roll().unwrap();
+    }
+
+    /// First and last sequence of every block with messages.
+    pub fn spans(&mut self) -> Vec<(u64, u64)> {
+        let blocks = self.store().blocks.iter().filter(|block| !block.is_empty());
+        blocks.map(|block| (block.first.seq, block.last.seq)).collect()
+    }
+
+    /// Drops everything that is loaded.
+    pub fn unload(&mut self) {
+        self.store().flush().unwrap();
+        self.store().blocks.iter_mut().for_each(super::block::Block::unload);
+    }
+
+    /// First sequences of the blocks that are loaded, and how many records were read by themselves.
+    pub fn loaded(&mut self) -> Vec<u64> {
+        let blocks = self.store().blocks.iter().filter(|block| block.loaded.is_some());
+        blocks.map(|block| block.first.seq).collect()
+    }
+
+    /// Gives the store time until every block that is worth it is compacted and compressed.
+    pub fn upkeep(&mut self) {
+        self.tick_after(1.0);
+        for _ in 0..4 {
+            self.tick_after(130.0);
+        }
     }
 
     pub fn dir() -> PathBuf {
@@ -223,6 +277,13 @@ impl Rig {
         for _ in 0..count {
             self.put(subject, "payload");
         }
+    }
+
+    /// Tries to store in a store that may be closed.
+    pub fn try_put_closed(&mut self, subject: &str) -> crate::error::StoreResult<u64> {
+        let now = self.time();
+        let message = NewMessage { subject: subject.as_bytes(), ..NewMessage::default() };
+        Ok(self.store().store_message(message, now)?.sequence.get())
     }
 
     pub fn remove(&mut self, number: u64) -> bool {

@@ -154,6 +154,19 @@ fn abandoned_batch_is_told_in_both_accounts() {
     let level = ("Nats-Required-Api-Level", "5");
     bench.stream.publish(message(&[(ID, "b"), (SEQUENCE, "2"), level]), START);
     assert_eq!(abandoned(&mut bench), [r#""b","reason":"unsupported"}"#]);
+    for number in 1..=1001 {
+        let number = number.to_string();
+        bench.stream.publish(message(&[(ID, "b"), (SEQUENCE, &number)]), START);
+    }
+    assert_eq!(abandoned(&mut bench), [r#""b","reason":"large"}"#]);
+    let level = ("Nats-Required-Api-Level", "0");
+    let fields = &[(ID, "b"), (SEQUENCE, "1"), level, (COMMIT, "1")];
+    assert_eq!(
+        bench.stream.publish(message(fields), START),
+        Published::Stored(sequence(1)),
+        "what is supported is taken off"
+    );
+    assert!(!bench.header_of(1).contains("Level"));
 }
 
 #[test]
@@ -463,8 +476,8 @@ fn gap_is_reported_and_ends_batches_that_allow_none() {
     is_error(&send(&mut bench, "b.9.fail.5.1", &[])[0], ErrorKind::BatchPublishUnknownBatchId);
     let mut bench = Bench::new(fast());
     send(&mut bench, "b.9.ok.1.0", &[]);
-    send(&mut bench, "b.9.ok.2.1", &[]);
-    assert_eq!(send(&mut bench, "b.9.ok.2.1", &[]), end(2, 2), "going back ends any batch");
+    send(&mut bench, "b.9.ok.5.1", &[]);
+    assert_eq!(send(&mut bench, "b.9.ok.3.1", &[]), end(2, 5), "going back ends any batch");
     assert_eq!(bench.held(), [1, 2]);
 }
 
@@ -508,6 +521,77 @@ fn refused_message_is_told_and_ends_batches_that_allow_no_gap() {
     assert_eq!(answers[0], ack(0, 9));
     is_error(&answers[1], ErrorKind::StreamNotMatch);
     assert_eq!((answers.len(), bench.stream.open_batches()), (2, (0, 0)));
+}
+
+#[test]
+fn error_on_the_committing_message_still_ends_the_batch() {
+    let wrong = &[("Nats-Expected-Last-Sequence", "100")][..];
+    for (gap, commit) in [("fail", 2), ("ok", 2), ("ok", 3)] {
+        let mut bench = Bench::new(fast());
+        assert_eq!(send(&mut bench, &format!("b.0.{gap}.1.0"), &[]), [ack(0, 10)]);
+        let mut answers = send(&mut bench, &format!("b.0.{gap}.{commit}.2"), wrong);
+        if commit == 3 {
+            assert_eq!(answers.remove(0), r#"{"type":"gap","last_seq":2,"seq":3}"#);
+        }
+        assert!(answers[0].starts_with(&format!(r#"{{"type":"err","seq":{commit},"#)));
+        assert!(answers[0].contains("wrong last sequence: 1"));
+        assert_eq!(answers[1..], end(1, commit - 1));
+        assert_eq!(bench.stream.open_batches(), (0, 0));
+    }
+}
+
+#[test]
+fn batch_of_repetitions_that_fails_ends_with_sequence_zero() {
+    let mut bench = Bench::new(fast());
+    bench.put_with("foo.z", &[("Nats-Msg-Id", "x")], "");
+    assert_eq!(send(&mut bench, "b.2.fail.1.0", &[("Nats-Msg-Id", "x")]), [ack(0, 2)]);
+    let answers = send(&mut bench, "b.2.fail.2.1", &[("Nats-Expected-Last-Sequence", "100")]);
+    assert!(answers[0].starts_with(r#"{"type":"err","seq":2,"#));
+    assert_eq!(answers[1..], end(0, 1));
+}
+
+#[test]
+fn every_message_of_a_batch_may_be_a_repetition() {
+    let id = [("Nats-Msg-Id", "x")];
+    let mut bench = Bench::new(fast());
+    bench.put_with("foo.z", &id, "");
+    assert_eq!(send(&mut bench, "b.3.fail.1.0", &id), [ack(0, 3)]);
+    assert_eq!(send(&mut bench, "b.3.fail.2.1", &id), [] as [String; 0]);
+    assert_eq!(send(&mut bench, "b.3.fail.3.1", &id), [ack(3, 3)]);
+    assert_eq!(send(&mut bench, "b.3.fail.4.1", &id), [] as [String; 0]);
+    assert_eq!(send(&mut bench, "b.3.fail.5.2", &id), end(0, 5));
+    // The first message is stored, the second repeats it.
+    let id = [("Nats-Msg-Id", "y")];
+    send(&mut bench, "b.9.fail.1.0", &id);
+    send(&mut bench, "b.9.fail.2.1", &id);
+    assert_eq!(send(&mut bench, "b.9.fail.3.3", &[]), end(2, 2));
+}
+
+#[test]
+fn number_that_cannot_be_counted_on_from_is_refused() {
+    for operation in [2, 3] {
+        let mut bench = Bench::new(fast());
+        assert_eq!(send(&mut bench, "b.1.ok.1.0", &[]), [ack(0, 1), ack(1, 1)]);
+        let last = u64::MAX - 1;
+        let gap = format!(r#"{{"type":"gap","last_seq":2,"seq":{last}}}"#);
+        assert_eq!(send(&mut bench, &format!("b.1.ok.{last}.1"), &[]), [gap, ack(last, 1)]);
+        let answers = send(&mut bench, &format!("b.1.ok.{}.{operation}", u64::MAX), &[]);
+        is_error(&answers[0], ErrorKind::BatchPublishInvalidPattern);
+    }
+}
+
+#[test]
+fn fast_batches_are_bounded_over_all_streams() {
+    let batch_count = Arc::new(BatchCount::default());
+    let batches = BatchLimits { fast_total: 1, ..BatchLimits::default() };
+    let context =
+        || StreamContext { batches, batch_count: batch_count.clone(), ..StreamContext::default() };
+    let (mut one, mut other) = (Bench::with(fast(), context()), Bench::with(fast(), context()));
+    send(&mut one, "b.9.ok.1.0", &[]);
+    is_error(&send(&mut other, "b.9.ok.1.2", &[])[0], ErrorKind::BatchPublishTooManyInflight);
+    one.wait(seconds(11));
+    is_error(&send(&mut one, "b.9.ok.2.2", &[])[0], ErrorKind::BatchPublishUnknownBatchId);
+    assert_eq!(send(&mut other, "b.9.ok.1.2", &[]), end(1, 1));
 }
 
 #[test]

@@ -97,8 +97,9 @@ fn claims_go_when_they_end_and_cached_ones_when_they_are_not_used() {
     directory.save_if_newer(&key, &token(&operator, &a, NOW, NOW + 10), NOW).unwrap();
     assert!(directory.expire(NOW + 9).is_empty());
     assert_eq!(directory.accounts(NOW + 10), Vec::<String>::new());
-    assert_eq!(directory.expire(NOW + 10), [key.clone()]);
-    assert!(dir.path().join(format!("{key}.jwt.deleted")).exists());
+    assert_eq!(directory.expire(NOW + 10), std::slice::from_ref(&key));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(directory.hash(), [0; 32]);
 
     let dir = tempfile::tempdir().unwrap();
     let o = DirectoryResolver { ttl: Some(Duration::from_secs(10)), ..options(dir.path()) };
@@ -107,7 +108,7 @@ fn claims_go_when_they_end_and_cached_ones_when_they_are_not_used() {
     cache.save_if_newer(&key, &token(&operator, &a, NOW, 0), NOW).unwrap();
     assert!(cache.load(&key, NOW + 8).is_some());
     assert!(cache.expire(NOW + 17).is_empty());
-    assert_eq!(cache.expire(NOW + 18), [key.clone()]);
+    assert_eq!(cache.expire(NOW + 18), std::slice::from_ref(&key));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -169,4 +170,7 @@ fn files_that_others_changed_are_found_when_it_is_read_again() {
     assert_eq!(directory.reread(NOW), Ok(vec![]));
     fs::write(&file, token(&operator, &a, NOW + 5, 0)).unwrap();
     assert_eq!(directory.reread(NOW), Ok(vec![key]));
+    fs::remove_file(&file).unwrap();
+    assert_eq!(directory.reread(NOW), Ok(vec![]));
+    assert!(directory.accounts(NOW).is_empty() && directory.hash() == [0; 32]);
 }
