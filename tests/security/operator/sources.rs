@@ -1,7 +1,11 @@
 //! Claims that come from a server or a directory, or do not come (spec 03 §22.3 and §22.4).
 
 use super::{Realm, Tenant, full, now};
+use crate::certificates::Authority;
 use crate::support::{Server, wait_until};
+use eventloop::rustls::crypto::aws_lc_rs;
+use eventloop::rustls::server::WebPkiClientVerifier;
+use eventloop::rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use nats_server::jwt::Share;
 use nats_server::jwt::shares::{Export, Import};
 use nkeys::KeyPair;
@@ -39,11 +43,44 @@ impl Source {
         let known = source.known.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let Ok(stream) = stream else { break };
-                serve(stream, &known);
+                let Ok(mut stream) = stream else { break };
+                if serve(&mut stream, &known) == Served::Waits {
+                    known.lock().unwrap().waiting.push(stream);
+                }
             }
         });
         source
+    }
+
+    /// The same over TLS, for who has a certificate of the authority.
+    fn start_encrypted(realm: &Realm, tenants: &[&Tenant], authority: &Authority) -> Source {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let source = Source::start(realm, tenants);
+        let known = source.known.clone();
+        let pair = authority.server("localhost");
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der()).expect("an authority");
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_client_cert_verifier(clients.build().expect("a verifier"))
+            .with_single_cert(vec![pair.der()], pair.key_der())
+            .expect("a certificate");
+        let config = Arc::new(config);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { break };
+                let session = ServerConnection::new(config.clone()).expect("a session");
+                let mut stream = StreamOwned::new(session, stream);
+                serve(&mut stream, &known);
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        });
+        Source { url: format!("https://localhost:{port}/A/"), known: source.known }
     }
 
     fn set(&self, account: &str, token: &str) {
@@ -68,31 +105,57 @@ impl Source {
     }
 }
 
-fn serve(mut stream: TcpStream, known: &Mutex<Known>) {
+#[derive(PartialEq, Eq)]
+enum Served {
+    Done,
+    Waits,
+}
+
+fn serve(stream: &mut (impl Read + Write), known: &Mutex<Known>) -> Served {
     let mut request = Vec::new();
     let mut chunk = [0; 1024];
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read(&mut chunk) {
             Ok(n) if n > 0 => request.extend_from_slice(&chunk[..n]),
-            _ => return,
+            _ => return Served::Done,
         }
     }
     let text = String::from_utf8_lossy(&request);
     let path = text.split(' ').nth(1).unwrap_or_default();
     let account = path.strip_prefix("/A/").unwrap_or("no path of ours").to_owned();
-    let mut known = known.lock().unwrap();
-    let answer = match known.answers.get(&account).map(String::as_str) {
-        Some("?") => {
-            known.asked.push(account);
-            known.waiting.push(stream);
-            return;
-        }
+    let answer = {
+        let mut known = known.lock().unwrap();
+        let answer = known.answers.get(&account).cloned();
+        known.asked.push(account);
+        answer
+    };
+    let answer = match answer.as_deref() {
+        Some("?") => return Served::Waits,
         Some(body) => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
         None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
     };
-    known.asked.push(account);
-    drop(known);
     let _ = stream.write_all(answer.as_bytes());
+    Served::Done
+}
+
+#[test]
+fn claims_come_over_tls_to_who_shows_a_certificate() {
+    let realm = Realm::new();
+    let a = Tenant::new("A");
+    let authority = Authority::new();
+    let source = Source::start_encrypted(&realm, &[&a], &authority);
+    let (cert, key) = authority.write("resolver", &authority.client("resolver"));
+    let ca = authority.dir.path().join("ca.pem");
+    let config = source.config(&realm);
+    let server = Server::start(&format!(
+        "{config}resolver_tls {{ cert_file: {cert:?}, key_file: {key:?}, ca_file: {ca:?} }}\n"
+    ));
+    let wire = a.user().accepted(&server);
+    assert_eq!(wire.info["remote_account"], a.id());
+    let without = format!("port: -1\n{config}resolver_tls {{ ca_file: {ca:?} }}\n");
+    let (code, output) = Server::launch(Some(&without), &[]).wait_for_exit();
+    assert_eq!(code, Some(1));
+    assert!(output.contains("could not fetch"), "{output}");
 }
 
 #[test]

@@ -20,8 +20,12 @@ fn operators_go_with_nothing_that_is_configured_directly() {
     let a = Tenant::new("A");
     let good = realm.memory(&[&a]);
     a.user().accepted(&Server::start(&good));
-    let user = KeyPair::new_user().public_key();
+    let (user, issuer) = (KeyPair::new_user().public_key(), a.id());
     for (more, text) in [
+        (
+            format!("authorization {{ auth_callout {{ issuer: {issuer}, auth_users: [auth] }} }}"),
+            "operators do not allow authorization callouts to be configured directly",
+        ),
         (
             format!("trusted: {}", KeyPair::new_operator().public_key()),
             "conflicting options for 'TrustedKeys' and 'TrustedOperators'",
@@ -41,7 +45,8 @@ fn operators_go_with_nothing_that_is_configured_directly() {
     ] {
         fails(&format!("{good}{more}"), text);
     }
-    fails(&realm.head(), "operators require an account resolver to be configured");
+    // Without a resolver the one that the operator names is asked, and this one names none.
+    fails(&realm.head(), "could not fetch <\"/accounts/\">");
 }
 
 #[test]
@@ -166,12 +171,12 @@ fn a_reload_keeps_nonces_and_refuses_claims_that_are_none() {
     let realm = Realm::new();
     let (mut late, a) = (Tenant::new("late"), Tenant::new("A"));
     late.claims.base.expires = now() - 2;
-    let config = realm.memory(&[&late]);
+    let head = format!("{}resolver: MEMORY\n", realm.head());
+    let config = format!("{head}{}", realm.preload(&[&realm.system, &late]));
     let server = Server::start(&config);
     assert!(server.connect().info["nonce"].is_string());
     assert_eq!(server.reload(&config), Ok(()));
     assert!(server.connect().info["nonce"].is_string());
-    let head = format!("{}resolver: MEMORY\n", realm.head());
     let bad = format!(
         "{head}resolver_preload: {{ {}: {}, foo: bar }}\n",
         realm.system.id(),
@@ -179,7 +184,9 @@ fn a_reload_keeps_nonces_and_refuses_claims_that_are_none() {
     );
     let refusal = server.reload(&bad).expect_err("a refusal");
     assert!(refusal.contains("invalid account JWT"), "{refusal}");
-    assert_eq!(server.reload(&realm.memory(&[&a])), Ok(()));
+    let good = format!("{head}{}", realm.preload(&[&realm.system, &a]));
+    assert_eq!(server.reload(&good), Ok(()));
+    a.user().accepted(&server);
     assert!(server.connect().info["nonce"].is_string());
 }
 
