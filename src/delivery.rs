@@ -7,6 +7,8 @@
 
 mod imports;
 
+pub use imports::client_info;
+
 use crate::account::{Account, TrafficBatch};
 use crate::client::ClientShared;
 use crate::message_trace::{Tracer, Undelivered};
@@ -307,6 +309,28 @@ impl Fanout {
             Ok(matched) => self.deliver_to(stager, account, &matched, origin, message, share),
             Err(hash) => self.deliver_uncached(stager, account, hash, origin, message, share),
         }
+    }
+
+    /// Delivers to everyone who would get a message of the subject `route`, under the message's own
+    /// subject: what consumers of streams send.
+    pub fn deliver_by(
+        &mut self,
+        stager: &mut Stager,
+        account: &Account,
+        origin: &Origin<'_>,
+        route: &[u8],
+        message: &Message<'_>,
+        share: Share<'_>,
+    ) -> Delivered {
+        if let Ok(matched) = self.matches(account, route) {
+            return self.deliver_to(stager, account, &matched, origin, message, share);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        account.sublist.match_into(route, &mut scratch);
+        let delivered = self.deliver_to(stager, account, &scratch, origin, message, share);
+        scratch.clear();
+        self.scratch = scratch;
+        delivered
     }
 
     /// Delivers to everyone who matches in the account, past the caches: for a subject that

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod identity;
 pub mod info;
 pub mod internal;
+pub mod jetstream;
 pub mod json;
 pub mod jwt;
 pub mod logging;

@@ -30,7 +30,6 @@ pub fn missing_feature(o: &Options) -> Option<&'static str> {
         (leafnode, "leafnodes"),
         (o.websocket.port.is_set(), "websocket"),
         (o.mqtt.port.is_set(), "mqtt"),
-        (o.jetstream.enabled, "jetstream"),
     ];
     table.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
 }

@@ -129,6 +129,7 @@ fn an_imported_stream_reaches_internal_subscribers() {
     let account = server.account("B");
     let inbox = Inbox::new();
     let client = Client::new(&server.0, Kind::JetStream, &account, &inbox);
+    let before = server.account("A").sublist.count();
     let interest = client.subscribe(b"a.news.>", None, 1).expect("subscribes");
     let mut wire = server.connect(r#""user":"a","pass":"p""#);
     wire.send("PUB news.today 2\r\nhi\r\nPUB other 2\r\nno\r\n");
@@ -138,7 +139,7 @@ fn an_imported_stream_reaches_internal_subscribers() {
     let subjects: Vec<_> = batches.iter().flat_map(|b| b.iter().map(|m| m.subject)).collect();
     assert_eq!(subjects, [b"a.news.today"]);
     client.unsubscribe(interest);
-    assert_eq!(server.account("A").sublist.count(), 0, "the shadow is gone as well");
+    assert_eq!(server.account("A").sublist.count(), before, "the shadow is gone as well");
 }
 
 #[test]
@@ -205,7 +206,8 @@ fn a_full_inbox_holds_its_publishers_and_loses_nothing() {
 #[test]
 fn traced_requests_leave_no_response_expected() {
     let server = Running::start(
-        "accounts { A { exports = [ {service: bar, allow_trace: true} ], \
+        "system_account: SYS, accounts { SYS {}, \
+         A { exports = [ {service: bar, allow_trace: true} ], \
          users = [ {user: a, password: p} ] }, \
          D { imports = [ {service: {account: A, subject: bar}} ], \
          users = [ {user: d, password: p} ] } }",
@@ -236,5 +238,48 @@ fn traced_requests_leave_no_response_expected() {
             let empty = account.existing_responses().is_none_or(|responses| responses.is_empty());
             assert!(empty, "{}", account.name);
         }
+    }
+}
+
+#[test]
+fn statistics_count_slow_and_stale_connections_by_kind() {
+    use std::sync::atomic::Ordering;
+    let server = Running::start(
+        "system_account: SYS, accounts { SYS { users = [ {user: s, password: p} ] } }",
+    );
+    let mut wire = server.connect(r#""user":"s","pass":"p""#);
+    wire.answer_pings();
+    wire.send("SUB inbox 1\r\n");
+    let id = wire.info["server_id"].as_str().expect("an id").to_owned();
+    let subjects = [
+        "$SYS.REQ.SERVER.PING".to_owned(),
+        "$SYS.REQ.SERVER.PING.STATSZ".to_owned(),
+        format!("$SYS.REQ.SERVER.{id}.STATSZ"),
+    ];
+    let mut ask = |subject: &str| {
+        wire.send(format!("PUB {subject} inbox 0\r\n\r\n"));
+        let answer: serde_json::Value = serde_json::from_slice(&wire.message().1).expect("JSON");
+        answer["statsz"].clone()
+    };
+    let keys = ["slow_consumer_stats", "stale_connection_stats"];
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats.get(key).is_none()), "{stats}");
+    }
+    let stats = &server.0.stats;
+    for counters in [&stats.slow_consumers, &stats.stale_connections] {
+        let all = [&counters.clients, &counters.routes, &counters.gateways, &counters.leafs];
+        for (counter, value) in all.into_iter().zip(1..) {
+            counter.store(value, Ordering::Relaxed);
+        }
+    }
+    let expected = serde_json::json!({"clients": 1, "routes": 2, "gateways": 3, "leafs": 4});
+    for subject in &subjects {
+        let stats = ask(subject);
+        assert!(keys.iter().all(|key| stats[key] == expected), "{stats}");
+        assert_eq!(
+            (&stats["stale_connections"], &stats["slow_consumers"]),
+            (&10.into(), &10.into())
+        );
     }
 }

@@ -24,6 +24,7 @@ pub mod message;
 pub mod quote;
 pub mod schedules;
 pub mod seqset;
+pub mod server;
 pub mod store;
 pub mod stream;
 pub mod time;

@@ -2,7 +2,7 @@
 
 use crate::config::options::account::Mapping;
 use crate::config::text::quote;
-use ::sublist::transform::{SubjectMapping, SubjectMappings};
+use ::sublist::transform::{MapDestination, SubjectMapping, SubjectMappings};
 
 pub use ::sublist::transform::Mapped;
 
@@ -36,6 +36,26 @@ impl Mappings {
     /// The mappings, in order.
     pub fn iter(&self) -> impl Iterator<Item = &SubjectMapping> {
         self.list.iter()
+    }
+
+    /// The same mappings with one more, unless there is one of that source already; `None` where
+    /// it cannot be made.
+    pub fn with(existing: Option<&Mappings>, source: &str, destination: &str) -> Option<Mappings> {
+        let mut mappings = existing.cloned().unwrap_or_else(|| Mappings {
+            list: SubjectMappings::default(),
+            cluster: String::new(),
+        });
+        if mappings.list.iter().any(|known| known.source() == source.as_bytes()) {
+            return Some(mappings);
+        }
+        let destination = MapDestination {
+            subject: destination.as_bytes().to_vec(),
+            weight: 100,
+            cluster: String::new(),
+        };
+        let made = SubjectMapping::new(source.as_bytes(), &[destination]).ok()?;
+        mappings.list.insert(made);
+        Some(mappings)
     }
 
     /// Appends to `out` what a subject is mapped to.

@@ -357,13 +357,13 @@ impl Client {
         self.describe(first);
         if !(0..=1).contains(&self.options.protocol) {
             self.send_error(io, "invalid client protocol");
-            self.shared.error(format_args!("invalid client protocol"));
-            return self.close(io, ClosedState::BadClientProtocolVersion);
+            self.close(io, ClosedState::BadClientProtocolVersion);
+            return self.shared.error(format_args!("invalid client protocol"));
         }
         if self.options.no_responders && !headers {
             self.send_error(io, "no responders requires headers support");
-            self.shared.error(format_args!("no responders requires headers support"));
-            return self.close(io, ClosedState::NoRespondersRequiresHeaders);
+            self.close(io, ClosedState::NoRespondersRequiresHeaders);
+            return self.shared.error(format_args!("no responders requires headers support"));
         }
         if self.options.verbose {
             self.send_ok(io);

@@ -243,8 +243,16 @@ impl Client {
 
     /// Closes the connection; the first reason counts.
     pub fn close(&mut self, io: &mut Io<'_>, reason: ClosedState) {
+        let first = self.reason.is_none();
         let reason = *self.reason.get_or_insert(reason);
+        if first {
+            self.tell_closed(reason);
+        }
         io.close(!reason.skips_flush());
+    }
+
+    fn tell_closed(&self, reason: ClosedState) {
+        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
     }
 
     fn send_error(&self, io: &mut Io<'_>, text: &str) {
@@ -419,22 +427,29 @@ impl Client {
         if matches!(error, ParseError::AuthRequired) {
             return self.login_without_connect(io);
         }
-        let too_large = matches!(error, ParseError::MaxPayload { .. });
-        if too_large {
-            self.shared.error(format_args!("{error}"));
+        let shared = self.shared.clone();
+        let log = || shared.error(format_args!("{error}"));
+        let text = error.wire_error().unwrap_or_default();
+        // What is sent, logged and closed is told of in the reference's order.
+        match error {
+            ParseError::MaxPayload { .. } => {
+                log();
+                self.send_error(io, text);
+                self.close(io, ClosedState::MaxPayloadExceeded);
+            }
+            ParseError::MaxControlLine => {
+                self.send_error(io, text);
+                self.close(io, ClosedState::MaxControlLineExceeded);
+                log();
+            }
+            _ => {
+                if !text.is_empty() {
+                    self.send_error(io, text);
+                }
+                log();
+                self.close(io, ClosedState::ProtocolViolation);
+            }
         }
-        if let Some(text) = error.wire_error() {
-            self.send_error(io, text);
-        }
-        if !too_large {
-            self.shared.error(format_args!("{error}"));
-        }
-        let reason = match error {
-            ParseError::MaxControlLine => ClosedState::MaxControlLineExceeded,
-            ParseError::MaxPayload { .. } => ClosedState::MaxPayloadExceeded,
-            _ => ClosedState::ProtocolViolation,
-        };
-        self.close(io, reason);
     }
 
     // ---- PING and PONG ----
@@ -502,7 +517,7 @@ impl Client {
             if self.shared.pings_outstanding() + 1 > settings.ping_max {
                 self.shared.server.stats.stale_connections.count(Kind::Client);
                 self.shared.debug(format_args!("Stale Client Connection - Closing"));
-                self.send_error(io, "Stale Connection");
+                encode::error_line(io.reply(), b"Stale Connection");
                 return self.close(io, ClosedState::StaleConnection);
             }
             self.shared.ping(io.reply());
@@ -945,6 +960,7 @@ impl Client {
     /// The connection goes down.
     pub fn closed(mut self, io: &mut Io<'_>, cause: &Cause) {
         let server = self.shared.server.clone();
+        let told = self.reason.is_some();
         self.opening_closed(cause);
         let reason = self.reason.or(self.shared.wanted_end()).unwrap_or_else(|| match cause {
             Cause::Eof | Cause::Requested => ClosedState::ClientClosed,
@@ -965,7 +981,9 @@ impl Client {
             }
             Cause::SlowConsumerDeadline { .. } => ClosedState::SlowConsumerWriteDeadline,
         });
-        self.shared.debug(format_args!("Client connection closed: {}", reason.text()));
+        if !told {
+            self.tell_closed(reason);
+        }
         let subscriptions = self.shared.subscriptions();
         self.drop_subscriptions();
         self.account.remove_client(self.shared.cid);

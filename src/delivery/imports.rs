@@ -104,6 +104,12 @@ impl RequestInfo {
     }
 }
 
+/// All that services are told of a client, as JSON.
+pub fn client_info(client: &ClientShared) -> serde_json::Value {
+    // Serialising a plain structure into memory cannot fail.
+    serde_json::to_value(RequestInfo::of(client, true)).unwrap_or_default()
+}
+
 impl Fanout {
     /// A subscription that leads into another account. Returns whether anyone got the message.
     #[cold]
@@ -258,7 +264,9 @@ impl Fanout {
         if untraced.is_some() {
             self.tracer = untraced;
         }
-        if !any && let Some(reply) = expected {
+        // Nobody has a message that is only traced, so nobody will answer it.
+        let unheard = !any || self.tracer.as_ref().is_some_and(|tracer| tracer.only);
+        if unheard && let Some(reply) = expected {
             exporter.responses(0).forget(&reply);
         }
         any

@@ -39,7 +39,10 @@ struct Item {
 /// Messages for one inbox, in the order in which they were delivered.
 #[derive(Default)]
 pub struct Batch {
+    /// While it is being filled.
     data: Vec<u8>,
+    /// The same bytes once it was received: parts of it can be kept.
+    frozen: Bytes,
     items: Vec<Item>,
     shared: Vec<Bytes>,
     /// Subscriptions with the number of messages for each; the same one may come several times.
@@ -66,6 +69,7 @@ pub struct Received<'a> {
     /// What follows the header.
     pub body: &'a [u8],
     shared: Option<&'a Bytes>,
+    frozen: &'a Bytes,
 }
 
 impl<'a> Received<'a> {
@@ -86,15 +90,24 @@ impl<'a> Received<'a> {
         }
     }
 
-    /// Header and body as slices that outlive the batch: shared when large, else copied.
-    pub fn to_bytes(&self) -> (Bytes, Bytes) {
-        match self.shared {
-            Some(all) => {
-                let at = self.header.len().min(all.len());
-                (all.slice(..at), all.slice(at..))
-            }
-            None => (Bytes::copy_from_slice(self.header), Bytes::copy_from_slice(self.body)),
-        }
+    /// The subject as a slice that outlives the batch. Nothing is copied.
+    pub fn subject_bytes(&self) -> Bytes {
+        self.frozen.slice_ref(self.subject)
+    }
+
+    /// The reply subject as a slice that outlives the batch.
+    pub fn reply_bytes(&self) -> Bytes {
+        self.frozen.slice_ref(self.reply)
+    }
+
+    /// The header as a slice that outlives the batch.
+    pub fn header_bytes(&self) -> Bytes {
+        self.shared.unwrap_or(self.frozen).slice_ref(self.header)
+    }
+
+    /// The body as a slice that outlives the batch.
+    pub fn body_bytes(&self) -> Bytes {
+        self.shared.unwrap_or(self.frozen).slice_ref(self.body)
     }
 
     /// Who asks, when the message came through a service import: JSON of spec 03 §18.
@@ -180,23 +193,25 @@ impl Batch {
 
     /// Memory it stands for, for the bounds of queues.
     pub fn bytes(&self) -> usize {
-        self.data.len() + self.shared_bytes + self.items.len() * ITEM_BYTES
+        self.data.len() + self.frozen.len() + self.shared_bytes + self.items.len() * ITEM_BYTES
     }
 
-    /// Counts the deliveries on their subscriptions.
-    pub(super) fn count(&self) {
+    /// To be called once it is complete, before anything is read: counts the deliveries on their
+    /// subscriptions.
+    pub(super) fn seal(&mut self) {
+        self.frozen = Bytes::from(std::mem::take(&mut self.data));
         for (subscription, messages) in &self.subscriptions {
             subscription.count_many(*messages);
         }
     }
 
-    /// The messages, in order.
+    /// The messages, in order; none before the batch was received.
     pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
         self.items.iter().filter_map(|item| self.received(item))
     }
 
     fn received(&self, item: &Item) -> Option<Received<'_>> {
-        let rest = self.data.get(item.start..)?;
+        let rest = self.frozen.get(item.start..)?;
         let (subject, rest) = rest.split_at_checked(item.subject_len as usize)?;
         let (reply, rest) = rest.split_at_checked(item.reply_len as usize)?;
         let shared = self.shared.get(item.shared as usize);
@@ -211,11 +226,15 @@ impl Batch {
             header,
             body: rest.get(..item.body_len as usize)?,
             shared,
+            frozen: &self.frozen,
         })
     }
 
     /// Empties it. Whether its buffers are worth keeping.
     pub(super) fn clear(&mut self) -> bool {
+        // Where parts were kept, the next batch needs a buffer of its own.
+        let frozen = std::mem::take(&mut self.frozen);
+        self.data = frozen.try_into_mut().map(Vec::from).unwrap_or_default();
         self.data.clear();
         self.items.clear();
         self.shared.clear();

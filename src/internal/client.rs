@@ -24,6 +24,8 @@ pub struct Endpoint {
     pub client: Arc<Client>,
     /// What the owner of the inbox knows the subscription by.
     pub tag: u64,
+    /// Tells subjects it does not serve although they match, so that they find no responder.
+    refuses: Option<fn(&[u8]) -> bool>,
 }
 
 /// A subscription of an internal client, with what it has in other accounts.
@@ -86,7 +88,21 @@ impl Client {
         queue: Option<&[u8]>,
         tag: u64,
     ) -> Result<Interest, SublistError> {
-        let to = Destination::Internal(Endpoint { client: self.clone(), tag });
+        self.subscribe_except(subject, queue, tag, None)
+    }
+
+    /// Subscribes, but for the subjects that `refuses` says.
+    ///
+    /// # Errors
+    /// See [`Client::subscribe`].
+    pub fn subscribe_except(
+        self: &Arc<Client>,
+        subject: &[u8],
+        queue: Option<&[u8]>,
+        tag: u64,
+        refuses: Option<fn(&[u8]) -> bool>,
+    ) -> Result<Interest, SublistError> {
+        let to = Destination::Internal(Endpoint { client: self.clone(), tag, refuses });
         let sid = tag.to_string();
         let subscription = Arc::new(Subscription::new(subject, queue, sid.as_bytes(), to));
         self.account.sublist.insert(subscription.clone())?;
@@ -127,6 +143,9 @@ impl Endpoint {
     ) -> bool {
         let client = &self.client;
         let own = !origin.echo && origin.id == client.id;
+        if self.refuses.is_some_and(|refuses| refuses(message.subject)) {
+            return false;
+        }
         if own || subscription.is_closed() || !client.inbox.takes(origin.kind.is_connection()) {
             return false;
         }

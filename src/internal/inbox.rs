@@ -96,7 +96,7 @@ impl Inbox {
             if !state.batches.is_empty() {
                 std::mem::swap(&mut state.batches, into);
                 drop(state);
-                into.iter().for_each(|batch| batch.count());
+                into.iter_mut().for_each(|batch| batch.seal());
                 return Wake::Messages;
             }
             if std::mem::take(&mut state.woken) {

@@ -67,11 +67,27 @@ impl Publisher {
         self.publish_in(from.account(), &from.origin(), message)
     }
 
+    /// Publishes in the client's account to everyone who would get a message of the subject
+    /// `route`; they see the message's own. Whether anybody gets it.
+    pub fn publish_by(&mut self, from: &Client, route: &[u8], message: &Outgoing<'_>) -> bool {
+        self.send(from.account(), &from.origin(), Some(route), message)
+    }
+
     /// Publishes in any account.
     pub fn publish_in(
         &mut self,
         account: &Arc<Account>,
         origin: &Origin<'_>,
+        message: &Outgoing<'_>,
+    ) -> bool {
+        self.send(account, origin, None, message)
+    }
+
+    fn send(
+        &mut self,
+        account: &Arc<Account>,
+        origin: &Origin<'_>,
+        route: Option<&[u8]>,
         message: &Outgoing<'_>,
     ) -> bool {
         let Outgoing { subject, reply, header, body } = *message;
@@ -109,8 +125,13 @@ impl Publisher {
         let mut share =
             || shared.get_or_insert_with(|| Bytes::copy_from_slice(payload_crlf)).clone();
         self.fanout.trace = self.server.log.trace_enabled();
-        let delivered =
-            self.fanout.deliver(&mut self.stager, account, origin, &message, &mut share);
+        let delivered = match route {
+            None => self.fanout.deliver(&mut self.stager, account, origin, &message, &mut share),
+            Some(route) => {
+                let stager = &mut self.stager;
+                self.fanout.deliver_by(stager, account, origin, route, &message, &mut share)
+            }
+        };
         if self.tail.capacity() > SHARE_ABOVE_BYTES * 16 {
             self.tail = Vec::new();
         }

@@ -139,8 +139,9 @@ fn large_messages_share_the_block_they_arrived_in() {
     to.inbox().receive(&mut batches, None);
     let batch = batches.pop_front().expect("a batch");
     let message = batch.iter().next().expect("a message");
-    let (header, body) = message.to_bytes();
-    assert!(header.is_empty());
+    assert!(message.header_bytes().is_empty());
+    let body = message.body_bytes();
+    assert_eq!(message.reply_bytes(), "answers");
     assert_eq!(body, large.slice(..SHARE_ABOVE_BYTES + 1));
     assert_eq!(body.as_ptr(), large.as_ptr(), "not copied");
 }

@@ -250,7 +250,7 @@ pub fn account_info(server: &Server, account: &Account) -> AccountInfo {
         is_system: server.is_system_account(account),
         expired: false,
         complete: true,
-        jetstream_enabled: false,
+        jetstream_enabled: crate::jetstream::is_enabled_for(server, &account.name),
         leafnode_connections: 0,
         client_connections: account.client_count(),
         subscriptions: stats.num_subscriptions,

@@ -2,7 +2,7 @@
 
 use super::connz::{ConnzOptions, connz};
 use super::healthz::{HealthzOptions, healthz};
-use super::jsz::{JszOptions, jsz};
+use super::jsz::{Asked, JszOptions, jsz};
 use super::request::{Query, Request, Resolution, normalize_base_path};
 use super::response::{Response, Status};
 use super::subsz::{SubszOptions, subsz};
@@ -103,17 +103,21 @@ fn indented(document: &impl Serialize) -> Response {
 }
 
 fn jsz_options(query: &Query) -> Result<JszOptions, String> {
-    for name in ["accounts", "streams", "consumers", "direct-consumers", "config"] {
-        parameters::bool(query, name)?;
-    }
-    for name in ["offset", "limit"] {
-        parameters::int(query, name)?;
-    }
+    let accounts = parameters::bool(query, "accounts")?;
+    let streams = parameters::bool(query, "streams")?;
+    let consumers = parameters::bool(query, "consumers")?;
+    let direct_consumers = parameters::bool(query, "direct-consumers")?;
+    let config = parameters::bool(query, "config")?;
+    let offset = parameters::int(query, "offset")?;
+    let limit = parameters::int(query, "limit")?;
+    let account = query.get("acc").to_owned();
     let leader_only = parameters::bool(query, "leader-only")?;
     for name in ["raft", "stream-leader-only"] {
         parameters::bool(query, name)?;
     }
-    Ok(JszOptions { leader_only })
+    let asked =
+        Asked { account, accounts, streams, consumers, direct_consumers, config, offset, limit };
+    Ok(JszOptions { leader_only, wanted: asked.into() })
 }
 
 fn health(server: &Server, query: &Query) -> Result<Response, String> {

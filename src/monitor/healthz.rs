@@ -1,7 +1,9 @@
 //! `/healthz` (spec 04 §3.10).
 
+use super::jetstream::running;
 use super::response::Status;
 use crate::server::Server;
+use jetstream::server::Unhealthy;
 use serde::Serialize;
 
 /// What is asked of `/healthz`.
@@ -124,11 +126,29 @@ fn check(server: &Server, options: &HealthzOptions) -> Result<(), Failure> {
     if options.js_server_only || !server.options().jetstream.enabled {
         return Ok(());
     }
-    // Configured, but this server has no JetStream that could run.
-    Err(Failure {
+    let unavailable = |error: String| Failure {
         code: Status::ServiceUnavailable,
         status: "unavailable",
         kind: ErrorType::JetStream,
-        error: "JetStream not enabled (10076)".to_owned(),
-    })
+        error,
+    };
+    let Some(handle) = running(server) else {
+        return Err(unavailable("JetStream not enabled (10076)".to_owned()));
+    };
+    if options.js_enabled_only || options.js_meta_only {
+        return Ok(());
+    }
+    let (account, stream, consumer) =
+        (options.account.clone(), options.stream.clone(), options.consumer.clone());
+    let health = handle.ask(move |engine, _, _| engine.check_health(&account, &stream, &consumer));
+    let Some(health) = health else {
+        return Err(unavailable("JetStream does not answer".to_owned()));
+    };
+    match health.err().and_then(|wrong| wrong.into_iter().next()) {
+        None => Ok(()),
+        Some(Unhealthy::Broken(text)) => Err(unavailable(text)),
+        Some(Unhealthy::Missing(text)) => {
+            Err(Failure { code: Status::NotFound, ..unavailable(text) })
+        }
+    }
 }

@@ -323,7 +323,7 @@ fn each_connection(families: &mut Families, server: &Server, name: &str) -> Resu
 }
 
 fn jetstream(families: &mut Families, server: &Server, name: &str) -> Result<(), String> {
-    let document = Value::Object(fields(&jsz(server, &JszOptions { leader_only: false })?));
+    let document = Value::Object(fields(&jsz(server, &JszOptions::default())?));
     let disabled = document["disabled"].as_bool().unwrap_or(false);
     let info = server.info();
     let options = server.options();

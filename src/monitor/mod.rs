@@ -27,6 +27,7 @@ pub mod format;
 pub mod healthz;
 pub mod histogram;
 pub mod http;
+pub mod jetstream;
 pub mod jsz;
 pub mod links;
 pub mod metrics;

@@ -5,6 +5,7 @@
 //! fields that no reload changes are those of the start.
 
 use super::format::{Time, is_default, nanos, uptime};
+use super::jetstream;
 use crate::account::Traffic;
 use crate::config::options::Options;
 use crate::config::options::gateway::RemoteGatewayOptions;
@@ -440,9 +441,27 @@ impl Websocket {
     }
 }
 
-/// JetStream, which this server has not: an empty object.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct JetStream {}
+/// JetStream: an empty object where it does not run.
+#[derive(Clone, Debug, Default, Serialize)]
+struct JetStream {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<jetstream::Config>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<jetstream::Stats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<jetstream::Limits>,
+}
+
+impl JetStream {
+    fn of(server: &Server) -> JetStream {
+        let Some(handle) = jetstream::running(server) else { return JetStream::default() };
+        JetStream {
+            config: Some(jetstream::config(server, handle)),
+            stats: Some(jetstream::stats(handle, &jetstream::totals(handle))),
+            limits: Some(jetstream::limits(server)),
+        }
+    }
+}
 
 #[derive(Clone, Debug, Serialize)]
 struct Proxies {
@@ -545,7 +564,7 @@ pub fn varz(server: &Server) -> Varz {
         leaf: Leaf::of(&o),
         mqtt: Mqtt::of(&o),
         websocket: Websocket::of(&o),
-        jetstream: JetStream {},
+        jetstream: JetStream::of(server),
         tls_timeout: o.tls_timeout.as_secs_f64(),
         write_deadline: nanos(o.write_deadline),
         write_timeout: write_timeout(o.write_timeout),

@@ -25,6 +25,7 @@ use crate::config::options::Options;
 use crate::identity::{NONCE_SEED_BYTES, SEED_BYTES, ServerIdentity, nonce};
 use crate::info::{API_LEVEL, Info, PROTO, RUNTIME, VERSION};
 use crate::internal::{Inbox, Mail};
+use crate::jetstream::Handle;
 use crate::logging::Logger;
 use crate::monitor::Monitor;
 use crate::monitor::histogram::{Histogram, Snapshot};
@@ -86,6 +87,8 @@ pub enum StartError {
     Advertise(String, HostPortError),
     /// TLS is configured in a way that cannot work.
     Tls(String),
+    /// JetStream cannot run; the text is what the reference prints.
+    JetStream(String),
     /// The system refused a thread, a poll or randomness.
     System(io::Error),
 }
@@ -98,6 +101,7 @@ impl std::fmt::Display for StartError {
                 write!(f, "Error listening on port: {}, {quoted}", e.address())
             }
             StartError::Accounts(text) => f.write_str(text),
+            StartError::JetStream(text) => write!(f, "Can't start JetStream: {text}"),
             StartError::Monitor(e) => e.fmt(f),
             StartError::Advertise(text, e) => {
                 let what = "Error setting server INFO with ClientAdvertise value of";
@@ -162,6 +166,8 @@ pub struct Server {
     /// Connections of each reactor.
     loads: Vec<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// JetStream, once it has started.
+    jetstream: OnceLock<Arc<Handle>>,
     /// Inboxes of the server's own parts, closed at shutdown.
     inboxes: Mutex<Vec<Arc<Inbox>>>,
     /// Where claims of accounts come from, until the desk takes it over.
@@ -286,6 +292,7 @@ impl Server {
             passes: (0..reactors).map(|_| Histogram::new(FIRST_NANOS)).collect(),
             loads: (0..reactors).map(|_| AtomicUsize::new(0)).collect(),
             threads: Mutex::new(Vec::new()),
+            jetstream: OnceLock::new(),
             inboxes: Mutex::new(Vec::new()),
             resolver: Mutex::new(resolver),
             bootstraps,
@@ -316,7 +323,7 @@ impl Server {
         if let Some(system) = System::start(self)? {
             let _ = self.system.set(system);
         }
-        let started = self.start_clients();
+        let started = self.start_jetstream().and_then(|()| self.start_clients());
         if started.is_err() {
             self.close_monitoring();
         }
@@ -347,6 +354,19 @@ impl Server {
         if let Some(port) = self.monitor.port.get() {
             port.close();
         }
+    }
+
+    fn start_jetstream(self: &Arc<Server>) -> Result<(), StartError> {
+        let started = crate::jetstream::start(self).map_err(|e| StartError::JetStream(e.0))?;
+        let Some(handle) = started else { return Ok(()) };
+        let domain = handle.settings().domain.clone();
+        let _ = self.jetstream.set(handle);
+        let mut info = self.info.write();
+        let mut changed = Info::clone(&info);
+        changed.jetstream = true;
+        changed.domain = domain.unwrap_or_default();
+        *info = Arc::new(changed);
+        Ok(())
     }
 
     fn start_clients(self: &Arc<Server>) -> Result<(), StartError> {
@@ -465,6 +485,19 @@ impl Server {
             // Shutdown may have looked for inboxes before this one was there.
             inbox.close();
         }
+    }
+
+    /// JetStream, if it runs.
+    pub fn jetstream(&self) -> Option<&Arc<Handle>> {
+        self.jetstream.get()
+    }
+
+    /// JetStream has stopped working: connections to come are told.
+    pub(crate) fn jetstream_ended(&self) {
+        let mut info = self.info.write();
+        let mut changed = Info::clone(&info);
+        changed.jetstream = false;
+        *info = Arc::new(changed);
     }
 
     /// The time as the reactors' clocks have it, in milliseconds.

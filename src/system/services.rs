@@ -17,7 +17,7 @@ use crate::monitor::accountz::{account_info, accountz};
 use crate::monitor::accstatz::{AccountStat, Accstatz};
 use crate::monitor::connz::{ConnzOptions, State, connz};
 use crate::monitor::healthz::{HealthzOptions, healthz};
-use crate::monitor::jsz::{JszOptions, jsz};
+use crate::monitor::jsz::{Asked, JszOptions, jsz};
 use crate::monitor::subsz::{SubszOptions, subsz};
 use crate::monitor::{debug, links, queues, varz};
 use crate::process::errno::error_text;
@@ -393,7 +393,17 @@ impl Request<'_> {
             }),
             Service::Jsz => self.with("JszEventOptions", &requests::JSZ, |o| {
                 let leader_only = o.switch("leader_only");
-                match jsz(server, &JszOptions { leader_only }) {
+                let asked = Asked {
+                    account: o.text("account"),
+                    accounts: o.switch("accounts"),
+                    streams: o.switch("streams"),
+                    consumers: o.switch("consumer"),
+                    direct_consumers: o.switch("direct_consumer"),
+                    config: o.switch("config"),
+                    offset: o.number("offset"),
+                    limit: o.number("limit"),
+                };
+                match jsz(server, &JszOptions { leader_only, wanted: asked.into() }) {
                     // Only the leader answers.
                     Err(_) => Outcome::Silent,
                     Ok(document) => data(&document),

@@ -57,7 +57,7 @@ impl Speaker<'_> {
 
     /// The same with a header.
     pub fn send_with(&mut self, subject: &[u8], header: &[u8], body: &[u8]) {
-        let message = Outgoing { subject, reply: b"", header, body };
+        let message = Outgoing { subject, header, body, ..Outgoing::default() };
         self.context.publisher.publish(self.system.client(), &message);
     }
 

@@ -178,7 +178,13 @@ fn a_server_that_does_not_listen_is_not_healthy() {
 
 #[test]
 fn jetstream_that_is_configured_but_does_not_run_is_unavailable() {
-    let m = start_with(|o| o.jetstream.enabled = true);
+    let store = tempfile::tempdir().expect("a directory");
+    let m = start_with(|o| {
+        o.jetstream.enabled = true;
+        o.store_dir = store.path().display().to_string();
+    });
+    assert_eq!(m.get("/healthz").status, 200);
+    m.server.jetstream().expect("it was started").disable("the disk is full");
     let text = "JetStream not enabled (10076)";
     for query in ["", "?js-enabled-only=true", "?js-meta-only=true"] {
         let answer = m.get(&format!("/healthz{query}"));

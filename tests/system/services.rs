@@ -100,7 +100,7 @@ fn identity_and_statistics_have_no_envelope() {
 
 #[test]
 fn filters_choose_servers() {
-    let (server, mut asker, _) = start();
+    let (_server, mut asker, _) = start();
     for body in [
         "{}",
         r#"{"server_name":"S"}"#,

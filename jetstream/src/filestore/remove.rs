@@ -344,13 +344,20 @@ impl FileStore {
             return Ok(());
         }
         let mut position = 0;
+        let mut buried = false;
         while let Some(block) = self.blocks.get_mut(position) {
             let displaced = std::mem::take(&mut block.displaced);
             let timestamp = block.last.timestamp;
             for seq in displaced.iter() {
                 self.append_tombstone(seq, timestamp)?;
+                buried = true;
             }
             position += 1;
+        }
+        if buried {
+            // Nor may it keep what is written next, which may remove what displaced them, and
+            // lose these: no disk promises to keep writes in their order.
+            self.sync_now()?;
         }
         Ok(())
     }

@@ -65,13 +65,7 @@ impl JetStream {
             api_errors: 0,
         };
         self.accounts.insert(name.clone(), account);
-        out.subscribe(
-            &name,
-            super::ClientId::API,
-            &format!("{PREFIX}>"),
-            None,
-            Target::Api,
-        );
+        out.subscribe(&name, super::ClientId::API, &format!("{PREFIX}>"), None, Target::Api);
         if enabled {
             self.recover_account(&name, now, out);
         }
@@ -123,8 +117,7 @@ impl JetStream {
         };
         let tiered = state.usage.is_tiered();
         let counts = |other: &&StreamConfig| {
-            other.name != config.name
-                && (!tiered || usage::tier_name(other.num_replicas) == tier)
+            other.name != config.name && (!tiered || usage::tier_name(other.num_replicas) == tier)
         };
         if is_new && limits.max_streams > 0 {
             let streams = self.configs(account).filter(counts).count();
@@ -230,9 +223,8 @@ impl JetStream {
     /// Removes directories of an account that hold nothing any more.
     pub(super) fn remove_empty_account(&self, account: &str, out: &mut dyn Outside) {
         let streams = super::layout::streams(&self.settings.store_dir, account);
-        let is_empty = |dir: &std::path::Path| {
-            self.disk.list(dir).is_ok_and(|entries| entries.is_empty())
-        };
+        let is_empty =
+            |dir: &std::path::Path| self.disk.list(dir).is_ok_and(|entries| entries.is_empty());
         let own = super::layout::account(&self.settings.store_dir, account);
         for dir in [streams, own] {
             if !is_empty(&dir) {

@@ -64,11 +64,7 @@ impl JetStream {
             domain: self.settings.domain.as_deref(),
         };
         let json = gojson::to_vec(&audit).unwrap_or_default();
-        out.send(
-            account,
-            ClientId::API,
-            Outgoing::plain(AUDIT_SUBJECT.as_bytes(), &json),
-        );
+        out.send(account, ClientId::API, Outgoing::plain(AUDIT_SUBJECT.as_bytes(), &json));
     }
 
     /// Tells the system account that the disk is full.

@@ -46,8 +46,6 @@ pub(super) struct Request<'a> {
     pub subject: &'a str,
     pub header: &'a [u8],
     pub body: &'a [u8],
-    pub reply: &'a [u8],
-    pub requester: &'a dyn Requester,
 }
 
 /// What is answered; the error is beside the body because some bodies are there in any case.
@@ -90,14 +88,7 @@ impl JetStream {
         }
         let Ok(subject) = std::str::from_utf8(&message.subject) else { return };
         let Some(call) = Call::parse(subject) else { return };
-        let request = Request {
-            account,
-            subject,
-            header: &message.header,
-            body: &message.payload,
-            reply: &message.reply,
-            requester,
-        };
+        let request = Request { account, subject, header: &message.header, body: &message.payload };
         let Some(answer) = self.answer(&call, &request, now, out) else { return };
         if answer.is_counted {
             self.count_answer(account, answer.is_error);
@@ -196,7 +187,11 @@ impl JetStream {
         shape: &'static Object,
         out: &mut dyn Outside,
     ) -> Result<T, ApiError> {
-        if looks_like_json(request.body) { self.read(request, shape, out) } else { Ok(T::default()) }
+        if looks_like_json(request.body) {
+            self.read(request, shape, out)
+        } else {
+            Ok(T::default())
+        }
     }
 }
 

@@ -164,6 +164,9 @@ impl JetStream {
         out: &mut dyn Outside,
     ) -> Outcome<Nothing> {
         check_level(request)?;
+        if request.body.trim_ascii().is_empty() {
+            return Err(ErrorKind::InvalidJson.with("unexpected end of JSON input"));
+        }
         let asked: UnpinRequest =
             crate::api::decode::decode(request.body, &shapes::CONSUMER_UNPIN_REQUEST, false)
                 .map_err(|error| ErrorKind::InvalidJson.with(error))?;
@@ -175,8 +178,13 @@ impl JetStream {
         }
         self.admit(request)?;
         let id = self.find_consumer(request, stream, consumer)?;
-        let unpinned = self
-            .with_consumer(id, now, out, |entry, turn| entry.consumer.unpin(&asked.group, turn.now));
-        unpinned.unwrap_or_else(|| Err(ErrorKind::ConsumerNotFound.into())).map(|()| Nothing {})
+        let unpinned = self.with_consumer(id, now, out, |entry, turn| {
+            if !entry.consumer.config().priority_groups.contains(&asked.group) {
+                return Err(ErrorKind::ConsumerInvalidPriorityGroup.into());
+            }
+            entry.consumer.unpin(&asked.group, turn.now);
+            Ok(Nothing {})
+        });
+        unpinned.unwrap_or_else(|| Err(ErrorKind::ConsumerNotFound.into()))
     }
 }

@@ -3,7 +3,9 @@
 use super::api::Requester;
 use super::pump::Listeners;
 use super::schedule::Asset;
-use super::{ClientId, ConsumerEntry, Incoming, JetStream, Level, Outgoing, Outside, Target, layout};
+use super::{
+    ClientId, ConsumerEntry, Incoming, JetStream, Level, Outgoing, Outside, Target, layout,
+};
 use crate::api::requests::ConsumerAction;
 use crate::api_error::{ApiError, ErrorKind};
 use crate::api_level;
@@ -81,7 +83,9 @@ impl JetStream {
         let others: Vec<(&str, &ConsumerConfig)> = entry
             .consumers
             .iter()
-            .filter_map(|(name, id)| Some((name.as_str(), self.consumers.get(id)?.consumer.config())))
+            .filter_map(|(name, id)| {
+                Some((name.as_str(), self.consumers.get(id)?.consumer.config()))
+            })
             .collect();
         admission::check_new(&config, &stream, &limits, others.iter().copied())?;
         let mut name = config.given_name().to_owned();
@@ -89,13 +93,16 @@ impl JetStream {
             name = admission::generated_name(self.random.next());
         }
         let created = now.to_date_time();
-        let id = self
-            .add_consumer(stream_id, &name, config, created, false, now, out)
-            .map_err(|error| {
-                let text = format!("Error creating consumer '{account} > {} > {name}': {error}", stream.name);
+        let id = self.add_consumer(stream_id, &name, config, created, false, now, out).map_err(
+            |error| {
+                let text = format!(
+                    "Error creating consumer '{account} > {} > {name}': {error}",
+                    stream.name
+                );
                 out.log(Level::Error, &text);
                 ErrorKind::ConsumerCreate.with("error creating store for consumer")
-            })?;
+            },
+        )?;
         Ok((id, true))
     }
 
@@ -155,7 +162,8 @@ impl JetStream {
             stream.filters.insert(id, &config);
         }
         self.tell_interest(stream_id);
-        if old.deliver_subject != config.deliver_subject || old.deliver_group != config.deliver_group
+        if old.deliver_subject != config.deliver_subject
+            || old.deliver_group != config.deliver_group
         {
             self.watch_delivery(id, now, out);
         }
@@ -185,7 +193,7 @@ impl JetStream {
             path: layout::consumers(&dir).join(name),
             stream: stream.name.clone(),
             durability: Durability::Synced,
-            encryption: self.settings.encryption.clone(),
+            encryption: self.settings.encryption(&stream.account),
             random: Box::new(move |bytes| random.fill(bytes)),
         };
         ConsumerStore::in_files(directory, name, created, config)
@@ -215,8 +223,8 @@ impl JetStream {
         let Some(account) = self.accounts.get(&stream.account) else {
             return Err(crate::error::StoreError::Closed);
         };
-        let active =
-            config.is_push() && out.has_interest(&stream.account, config.deliver_subject.as_bytes());
+        let active = config.is_push()
+            && out.has_interest(&stream.account, config.deliver_subject.as_bytes());
         let consumer = {
             let interest = Listeners { out, account: &stream.account };
             let mut turn = Turn { store: stream.stream.store(), interest: &interest, now };
@@ -283,8 +291,8 @@ impl JetStream {
             // With a queue group, or interest of a wildcard, the notification says too little.
             let subject = entry.consumer.config().deliver_subject.clone();
             let interest = turn.interest;
-            let active = active
-                || interest.has_interest(None, subject.as_bytes(), std::time::Duration::MAX);
+            let active =
+                active || interest.has_interest(None, subject.as_bytes(), std::time::Duration::MAX);
             entry.consumer.interest_changed(active, turn.now);
         });
     }
@@ -308,13 +316,6 @@ impl JetStream {
     /// The stream's configuration changed.
     pub(super) fn adopt_stream_config(&mut self, stream_id: u64) {
         self.tell_interest(stream_id);
-        let Some(stream) = self.streams.get(&stream_id) else { return };
-        let retention = stream.stream.config().retention;
-        for id in stream.consumers.values() {
-            if let Some(entry) = self.consumers.get_mut(id) {
-                entry.consumer.set_retention(retention);
-            }
-        }
     }
 
     /// Deletes a consumer. Its stream is not, or not yet.
@@ -329,7 +330,9 @@ impl JetStream {
         self.pump_consumer(id, now, out);
         let Some(entry) = self.consumers.remove(&id) else { return };
         self.schedule.forget(Asset::Consumer(id));
-        for target in [Target::Ack(id), Target::FlowControl(id), Target::Next(id), Target::Reset(id)] {
+        for target in
+            [Target::Ack(id), Target::FlowControl(id), Target::Next(id), Target::Reset(id)]
+        {
             out.unsubscribe_all(target);
         }
         let mut empty = false;
@@ -373,8 +376,7 @@ impl JetStream {
         let start = first.max(stream.stream.state().first_seq);
         let mut sequence = start;
         while sequence <= last {
-            let released =
-                stream.stream.acknowledged(sequence, views.iter().copied(), now);
+            let released = stream.stream.acknowledged(sequence, views.iter().copied(), now);
             if let Err(error) = released {
                 out.log(Level::Warn, &format!("Could not remove message {sequence}: {error}"));
                 break;

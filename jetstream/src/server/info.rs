@@ -5,6 +5,7 @@ use crate::api::responses::{ClusterInfo, StreamInfo};
 use crate::api_level;
 use crate::consumers::ConsumerInfo;
 use crate::filter::SubjectFilter;
+use crate::stream::sourcing::StreamSourceInfo;
 use crate::time::Timestamp;
 use crate::types::StreamState;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ impl JetStream {
         id: u64,
         shown: Shown,
         now: Timestamp,
-    ) -> Option<StreamInfo<serde_json::Value>> {
+    ) -> Option<StreamInfo<StreamSourceInfo>> {
         let domain = self.settings.domain.clone().filter(|_| shown.domain);
         let cluster = shown.cluster.then(|| ClusterInfo {
             name: self.settings.cluster.clone(),
@@ -49,13 +50,8 @@ impl JetStream {
             state: state(entry, shown.deleted, consumers),
             domain,
             cluster,
-            mirror: entry.stream.mirror_info(now).and_then(|i| serde_json::to_value(i).ok()),
-            sources: entry
-                .stream
-                .sources_info(now)
-                .iter()
-                .filter_map(|info| serde_json::to_value(info).ok())
-                .collect(),
+            mirror: entry.stream.mirror_info(now),
+            sources: entry.stream.sources_info(now),
             ts: now,
             did_create: shown.did_create,
         })
@@ -84,8 +80,7 @@ impl JetStream {
         now: Timestamp,
         out: &mut dyn Outside,
     ) -> Option<ConsumerInfo> {
-        let mut info =
-            self.with_consumer(id, now, out, |entry, turn| entry.consumer.info(turn))?;
+        let mut info = self.with_consumer(id, now, out, |entry, turn| entry.consumer.info(turn))?;
         if versions && let Some(config) = &mut info.config {
             api_level::add_dynamic(&mut config.metadata);
         }

@@ -21,6 +21,7 @@ mod consumer_api;
 mod consumers;
 mod info;
 mod layout;
+mod monitor;
 mod outside;
 mod pump;
 mod recovery;
@@ -35,8 +36,9 @@ mod tests;
 
 pub use account::AccountFacts;
 pub use api::{NoRequester, Requester};
+pub use monitor::{AccountDetail, StreamDetail, Totals, Unhealthy, Wanted};
 pub use outside::{ClientId, Incoming, Level, Outgoing, Outside, Target};
-pub use settings::{Commit, Settings};
+pub use settings::{Commit, Keys, Settings};
 pub use usage::Tiers;
 
 use crate::config::StorageType;
@@ -44,13 +46,13 @@ use crate::consumers::{Consumer, FilterIndex};
 use crate::disk::SharedDisk;
 use crate::error::StoreError;
 use crate::store::RandomSource;
-use crate::stream::Stream;
 use crate::stream::context::BatchCount;
+use crate::stream::{Stream, SubscriptionId};
 use crate::time::Timestamp;
 use account::Account;
 use ahash::RandomState;
 use schedule::Schedule;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use usage::ServerUsage;
 
@@ -73,6 +75,8 @@ struct StreamEntry {
     subjects: Vec<String>,
     /// Something was stored that is not committed yet.
     dirty: bool,
+    /// Its subscriptions for mirror and sources, by number.
+    sources: BTreeMap<u64, SubscriptionId>,
     /// Its subscriptions for direct gets, with their targets.
     direct: Vec<(String, Target)>,
 }
@@ -100,6 +104,10 @@ pub struct JetStream {
     schedule: Schedule,
     /// Streams with something to commit.
     dirty: Vec<u64>,
+    /// Streams with something that is not durable although it was acknowledged, and when that is
+    /// to be over.
+    unsynced: BTreeSet<u64>,
+    sync_at: Option<Timestamp>,
     /// Consumers with something to deliver.
     ready: VecDeque<u64>,
     /// Why nothing is taken any more.
@@ -155,6 +163,8 @@ impl JetStream {
             last_id: 0,
             schedule: Schedule::default(),
             dirty: Vec::new(),
+            unsynced: BTreeSet::new(),
+            sync_at: None,
             ready: VecDeque::new(),
             failed: None,
             api_total: 0,
@@ -230,6 +240,12 @@ impl JetStream {
                 }
                 let last = entry.stream.last_sequence();
                 entry.stream.committed(last);
+                if let Commit::Lazy(interval) = self.settings.commit
+                    && entry.stream.config().storage == StorageType::File
+                {
+                    self.unsynced.insert(id);
+                    self.sync_at.get_or_insert(now.saturating_add(interval));
+                }
             }
             self.pump_stream(id, now, out);
         }
@@ -242,7 +258,60 @@ impl JetStream {
 
     /// When [`JetStream::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.schedule.next()
+        [self.schedule.next(), self.sync_at].into_iter().flatten().min()
+    }
+
+    /// Makes durable what was acknowledged without being so.
+    fn sync_late(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        if self.sync_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.sync_at = None;
+        for id in std::mem::take(&mut self.unsynced) {
+            if let Some(entry) = self.streams.get_mut(&id) {
+                // A failure is told as an effect.
+                let _ = entry.stream.sync();
+                self.pump_stream(id, now, out);
+            }
+        }
+    }
+
+    /// Ends everything: clients that wait are told, and stores are closed.
+    pub fn stop(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        let accounts: Vec<String> = self.accounts.keys().cloned().collect();
+        for account in accounts {
+            let streams: Vec<u64> = self
+                .accounts
+                .get(&account)
+                .into_iter()
+                .flat_map(|a| a.streams.values().copied())
+                .collect();
+            for id in streams {
+                self.stop_stream(id, now, out);
+            }
+        }
+    }
+
+    fn stop_stream(&mut self, id: u64, now: Timestamp, out: &mut dyn Outside) {
+        let Some(entry) = self.streams.get(&id) else { return };
+        let consumers: Vec<u64> = entry.consumers.values().copied().collect();
+        for consumer in consumers {
+            let stopped = self.with_consumer(consumer, now, out, |entry, turn| {
+                entry.consumer.announce_shutdown();
+                (entry.consumer.name().to_owned(), turn.now)
+            });
+            let Some((name, now)) = stopped else { continue };
+            if let Some(entry) = self.consumers.get_mut(&consumer)
+                && let Err(error) = entry.consumer.stop(now)
+            {
+                out.log(Level::Warn, &format!("Could not stop consumer '{name}': {error}"));
+            }
+        }
+        let Some(entry) = self.streams.get_mut(&id) else { return };
+        if let Err(error) = entry.stream.stop(now) {
+            let name = &entry.name;
+            out.log(Level::Warn, &format!("Could not stop stream '{name}': {error}"));
+        }
     }
 
     fn next_id(&mut self) -> u64 {

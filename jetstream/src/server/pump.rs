@@ -4,6 +4,7 @@ use super::schedule::Asset;
 use super::{ClientId, ConsumerEntry, JetStream, Level, Outgoing, Outside, Target};
 use crate::consumers::{Budget, ConsumerEffect, ReplyInterest, Turn};
 use crate::error::StoreError;
+use crate::filter::SubjectFilter;
 use crate::store::Store;
 use crate::stream::{Outbound, StreamEffect};
 use crate::time::Timestamp;
@@ -27,6 +28,11 @@ impl ReplyInterest for Listeners<'_> {
 struct Follow {
     failed: Option<StoreError>,
     caught_up: bool,
+}
+
+/// The subject a purge was about; `None` for everything.
+fn filter_text(filter: &SubjectFilter) -> Option<&str> {
+    filter.as_subject().and_then(|subject| std::str::from_utf8(subject).ok())
 }
 
 fn send(out: &mut dyn Outside, account: &str, from: ClientId, message: &Outbound) {
@@ -87,13 +93,13 @@ impl JetStream {
                     }
                 }
                 StreamEffect::Purged { filter, .. } => {
-                    let text = filter.text();
+                    let text = filter_text(&filter);
                     for consumer in entry.consumers.values() {
                         let Some(c) = consumers.get_mut(consumer) else { continue };
                         let interest = Listeners { out, account };
                         let store = entry.stream.store();
                         let mut turn = Turn { store, interest: &interest, now };
-                        c.consumer.purged(&mut turn, text.as_deref());
+                        c.consumer.purged(&mut turn, text);
                         touched.push(*consumer);
                     }
                 }
@@ -117,9 +123,11 @@ impl JetStream {
                 StreamEffect::Subscribe { id: source, subject } => {
                     let subject = String::from_utf8_lossy(&subject).into_owned();
                     let target = Target::Source(id, source.get());
+                    entry.sources.insert(source.get(), source);
                     out.subscribe(account, ClientId(id), &subject, None, target);
                 }
                 StreamEffect::Unsubscribe { id: source } => {
+                    entry.sources.remove(&source.get());
                     out.unsubscribe_all(Target::Source(id, source.get()));
                 }
                 StreamEffect::MirrorCaughtUp => follow.caught_up = true,
@@ -148,10 +156,17 @@ impl JetStream {
         now: Timestamp,
         out: &mut dyn Outside,
     ) {
-        out.log(Level::Error, &format!("JetStream failed to store messages of '{stream}': {error}"));
-        if error.is_out_of_space() {
-            self.advise_out_of_space(stream, now, out);
-            self.failed = Some(error);
+        out.log(
+            Level::Error,
+            &format!("JetStream failed to store messages of '{stream}': {error}"),
+        );
+        match error {
+            StoreError::NoSpace(_) => {
+                self.advise_out_of_space(stream, now, out);
+                self.failed = Some(error);
+            }
+            StoreError::PermissionDenied(_) => self.failed = Some(error),
+            _ => {}
         }
     }
 
@@ -256,6 +271,7 @@ impl JetStream {
 
     /// Does what has fallen due.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn Outside) {
+        self.sync_late(now, out);
         // What an asset arms anew while it is looked at comes later, so that this ends.
         let mut due = Vec::new();
         while let Some(asset) = self.schedule.take_due(now) {

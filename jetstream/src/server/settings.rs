@@ -1,9 +1,10 @@
 //! How JetStream is configured on this server.
 
 use crate::consumers::AckFormat;
-use crate::filestore::encryption::EncryptionConfig;
+use crate::filestore::encryption::{Cipher, EncryptionConfig};
 use crate::stream::context::BatchLimits;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// When a publish is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -11,8 +12,26 @@ pub enum Commit {
     /// Once it survives a power loss.
     #[default]
     Durable,
-    /// Once the operating system has it.
-    Lazy,
+    /// Once the operating system has it. What was stored is made durable after this time.
+    Lazy(Duration),
+}
+
+/// The operator's keys for files at rest.
+#[derive(Clone)]
+pub struct Keys {
+    /// The key.
+    pub current: String,
+    /// The key that was in use before, or empty.
+    pub previous: String,
+    /// The cipher of new files.
+    pub cipher: Cipher,
+}
+
+impl std::fmt::Debug for Keys {
+    /// Without the keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("cipher", &self.cipher).finish_non_exhaustive()
+    }
 }
 
 /// The settings of the server.
@@ -31,7 +50,7 @@ pub struct Settings {
     /// When a publish is acknowledged.
     pub commit: Commit,
     /// Encryption at rest.
-    pub encryption: Option<EncryptionConfig>,
+    pub keys: Option<Keys>,
     /// The server's name.
     pub server_name: String,
     /// The server's id.
@@ -52,4 +71,17 @@ pub struct Settings {
     pub batches: BatchLimits,
     /// The form of acknowledgement subjects.
     pub ack_format: AckFormat,
+}
+
+impl Settings {
+    /// How the files of an account are encrypted, if they are.
+    pub fn encryption(&self, account: &str) -> Option<EncryptionConfig> {
+        let keys = self.keys.as_ref()?;
+        let config = EncryptionConfig::new(&keys.current, account, keys.cipher);
+        Some(if keys.previous.is_empty() {
+            config
+        } else {
+            config.with_previous_key(&keys.previous)
+        })
+    }
 }

@@ -5,8 +5,7 @@ use super::info::{Shown, filter_of, page_of_subjects};
 use super::{JetStream, Outside};
 use crate::api::decode::is_empty;
 use crate::api::requests::{
-    MessageDeleteRequest, PageRequest, PurgeRequest, StreamConfigRequest,
-    StreamInfoRequest,
+    MessageDeleteRequest, PageRequest, PurgeRequest, StreamConfigRequest, StreamInfoRequest,
 };
 use crate::api::responses::{
     ConsumerNames, LIST_LIMIT, List, MessageGet, NAMES_LIMIT, Nothing, Page, PagedStreamInfo,
@@ -18,6 +17,7 @@ use crate::api_error::{ApiError, ErrorKind};
 use crate::headers;
 use crate::store;
 use crate::stream::GetRequest;
+use crate::stream::sourcing::StreamSourceInfo;
 use crate::time::Timestamp;
 use crate::types::StreamSequence;
 use data_encoding::BASE64;
@@ -77,9 +77,9 @@ impl JetStream {
             missing: Vec::new(),
             offline: BTreeMap::new(),
         };
-        let asked: Outcome<PageRequest> = self.admit(request).and_then(|()| {
-            self.read_optional(request, &shapes::STREAM_LIST_REQUEST, out)
-        });
+        let asked: Outcome<PageRequest> = self
+            .admit(request)
+            .and_then(|()| self.read_optional(request, &shapes::STREAM_LIST_REQUEST, out));
         let outcome = asked.map(|asked| {
             let all = self.streams_with(request.account, &asked.subject);
             let (page, part) = Page::of(&all, asked.offset, LIST_LIMIT);
@@ -165,8 +165,7 @@ impl JetStream {
         out: &mut dyn Outside,
     ) -> Outcome<impl serde::Serialize + use<>> {
         self.admit(request)?;
-        let asked: StreamConfigRequest =
-            self.read(request, &shapes::STREAM_CONFIG_REQUEST, out)?;
+        let asked: StreamConfigRequest = self.read(request, &shapes::STREAM_CONFIG_REQUEST, out)?;
         if asked.config.name != name {
             return Err(ErrorKind::StreamMismatch.into());
         }
@@ -186,8 +185,7 @@ impl JetStream {
         out: &mut dyn Outside,
     ) -> Outcome<impl serde::Serialize + use<>> {
         self.admit(request)?;
-        let asked: StreamConfigRequest =
-            self.read(request, &shapes::STREAM_CONFIG_REQUEST, out)?;
+        let asked: StreamConfigRequest = self.read(request, &shapes::STREAM_CONFIG_REQUEST, out)?;
         if asked.config.name != name {
             return Err(ErrorKind::StreamMismatch.into());
         }
@@ -202,7 +200,7 @@ impl JetStream {
         request: &Request<'_>,
         now: Timestamp,
         out: &mut dyn Outside,
-    ) -> Outcome<PagedStreamInfo<serde_json::Value>> {
+    ) -> Outcome<PagedStreamInfo<StreamSourceInfo>> {
         self.admit(request)?;
         let asked: StreamInfoRequest =
             self.read_optional(request, &shapes::STREAM_INFO_REQUEST, out)?;
@@ -368,7 +366,8 @@ impl JetStream {
         };
         let outcome = self.page_of_consumers(name, request, LIST_LIMIT, out);
         let outcome = outcome.map(|(page, part)| {
-            let infos = part.into_iter().filter_map(|(_, id)| self.consumer_info(id, false, now, out));
+            let infos =
+                part.into_iter().filter_map(|(_, id)| self.consumer_info(id, false, now, out));
             list(page, infos.collect())
         });
         answer(call, outcome, list(Page::default(), Vec::new()))
@@ -388,9 +387,8 @@ impl JetStream {
         let Some(entry) = self.streams.get(&id) else {
             return Err(ErrorKind::StreamNotFound.into());
         };
-        let is_shown = |id: &u64| {
-            self.consumers.get(id).is_some_and(|entry| !entry.consumer.config().direct)
-        };
+        let is_shown =
+            |id: &u64| self.consumers.get(id).is_some_and(|entry| !entry.consumer.config().direct);
         let all: Vec<(String, u64)> = entry
             .consumers
             .iter()

@@ -12,7 +12,7 @@ use crate::error::{StoreError, StoreResult};
 use crate::filestore::encryption::EncryptionConfig;
 use crate::filestore::{FileStore, FileStoreOptions, MAX_BLOCK_SIZE};
 use crate::memstore::MemoryStore;
-use crate::store::Store;
+use crate::store::{RandomSource, Store};
 use crate::stream::config::{
     ConfigContext, StreamLookup, check_consumer_limits, check_update, subjects_overlap, validate,
 };
@@ -20,7 +20,7 @@ use crate::stream::context::{MemoryStaging, StagingArea};
 use crate::stream::{Action, Inbound, Origin, Stream, StreamContext};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The queue group of those who answer direct gets.
@@ -37,22 +37,31 @@ struct FileStaging {
 
 impl StagingArea for FileStaging {
     fn open(&mut self, hash: &str) -> StoreResult<Box<dyn Store>> {
-        let config = StreamConfig {
-            name: hash.to_owned(),
-            storage: StorageType::File,
-            ..StreamConfig::default()
-        };
-        let mut options = FileStoreOptions::new(
-            self.disk.clone(),
-            self.dir.join(hash),
-            crate::time::DateTime::ZERO,
-            (self.secrets)(),
-        );
-        options.block_size = MAX_BLOCK_SIZE;
-        options.encryption.clone_from(&self.encryption);
-        let store = FileStore::open(options, config, self.now).map_err(|error| error.0)?;
-        Ok(Box::new(store))
+        let (encryption, random) = (self.encryption.clone(), (self.secrets)());
+        open_stage(&self.disk, &self.dir, encryption, random, hash, self.now)
     }
+}
+
+/// Opens the store of one batch.
+pub(super) fn open_stage(
+    disk: &SharedDisk,
+    dir: &Path,
+    encryption: Option<EncryptionConfig>,
+    random: Box<dyn RandomSource + Send>,
+    hash: &str,
+    now: Timestamp,
+) -> StoreResult<Box<dyn Store>> {
+    let config = StreamConfig {
+        name: hash.to_owned(),
+        storage: StorageType::File,
+        ..StreamConfig::default()
+    };
+    let created = crate::time::DateTime::ZERO;
+    let mut options = FileStoreOptions::new(disk.clone(), dir.join(hash), created, random);
+    options.block_size = MAX_BLOCK_SIZE;
+    options.encryption = encryption;
+    let store = FileStore::open(options, config, now).map_err(|error| error.0)?;
+    Ok(Box::new(store))
 }
 
 /// The streams of one account as configurations refer to them.
@@ -109,7 +118,8 @@ impl JetStream {
         let level = api_level::required_by_stream(&requested);
         api_level::set_required(&mut requested.metadata, level);
         // Limits are looked at before the configuration is, as far as they can be.
-        let sized = StreamConfig { num_replicas: requested.num_replicas.max(1), ..requested.clone() };
+        let sized =
+            StreamConfig { num_replicas: requested.num_replicas.max(1), ..requested.clone() };
         let existing = self.stream_id(account, &requested.name);
         if existing.is_none() {
             self.check_limits(account, &sized, sized.max_bytes.max(0), true)?;
@@ -135,7 +145,8 @@ impl JetStream {
         }
         let store = self.open_store(account, &config, now.to_date_time(), now);
         let store = store.map_err(|error| {
-            let text = format!("Error creating store for stream '{account} > {}': {error}", config.name);
+            let text =
+                format!("Error creating store for stream '{account} > {}': {error}", config.name);
             out.log(Level::Error, &text);
             ErrorKind::StreamCreate.with("error creating store for stream")
         })?;
@@ -160,9 +171,8 @@ impl JetStream {
             return Ok(Box::new(MemoryStore::new(config.clone())?));
         }
         let dir = layout::stream(&self.settings.store_dir, account, &config.name);
-        let mut options =
-            FileStoreOptions::new(self.disk.clone(), dir, created, (self.secrets)());
-        options.encryption.clone_from(&self.settings.encryption);
+        let mut options = FileStoreOptions::new(self.disk.clone(), dir, created, (self.secrets)());
+        options.encryption = self.settings.encryption(account);
         let store = FileStore::open(options, config.clone(), now).map_err(|error| error.0)?;
         Ok(Box::new(store))
     }
@@ -187,7 +197,7 @@ impl JetStream {
                     account,
                     &config.name,
                 )),
-                encryption: self.settings.encryption.clone(),
+                encryption: self.settings.encryption(account),
                 secrets: self.secrets.clone(),
                 now,
             }),
@@ -215,6 +225,7 @@ impl JetStream {
             filters: FilterIndex::new(),
             subjects: Vec::new(),
             dirty: false,
+            sources: BTreeMap::new(),
             direct: Vec::new(),
         };
         self.streams.insert(id, entry);
@@ -242,7 +253,8 @@ impl JetStream {
                 out.subscribe(&entry.account, ClientId(id), subject, None, target);
             }
         }
-        let direct = if config.allow_direct { direct_subjects(&entry.name, id) } else { Vec::new() };
+        let direct =
+            if config.allow_direct { direct_subjects(&entry.name, id) } else { Vec::new() };
         entry.subjects = wanted;
         for (subject, target) in &entry.direct {
             if !direct.iter().any(|(wanted, _)| wanted == subject) {
@@ -310,14 +322,16 @@ impl JetStream {
             })
             .collect();
         check_consumer_limits(&old, &config, consumers)?;
-        let mut others = self.configs(account).filter(|other| other.name != config.name);
-        if others.any(|other| subjects_overlap(&config.subjects, &other.subjects)) {
+        let overlaps = self.configs(account).any(|other| {
+            other.name != config.name && subjects_overlap(&config.subjects, &other.subjects)
+        });
+        if overlaps {
             return Err(ErrorKind::StreamSubjectOverlap.into());
         }
         self.reserve(&old, -1);
         self.reserve(&config, 1);
-        let becomes_interest = old.retention != config.retention
-            && config.retention == RetentionPolicy::Interest;
+        let becomes_interest =
+            old.retention != config.retention && config.retention == RetentionPolicy::Interest;
         let updated = match self.streams.get_mut(&id) {
             Some(entry) => entry.stream.update_config(config, now),
             None => Ok(()),
@@ -402,6 +416,7 @@ impl JetStream {
         out: &mut dyn Outside,
     ) {
         let Some(entry) = self.streams.get_mut(&id) else { return };
+        let Some(source) = entry.sources.get(&source).copied() else { return };
         let inbound = Inbound {
             subject: message.subject,
             reply: message.reply,

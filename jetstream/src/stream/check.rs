@@ -120,7 +120,10 @@ impl Stream {
         increment: &mut Option<BigInt>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let header = without_request_info(proposal.header.clone());
+        let mut header = proposal.header.clone();
+        if PublishHeaders::parse(&header).request_info.is_some() {
+            header = without_request_info(header);
+        }
         let fields = PublishHeaders::parse(&header);
         let trusted = proposal.trusted;
         *increment = rules::check_increment(&fields, &proposal.payload, &self.config, trusted)?;

@@ -62,6 +62,7 @@ use batch::{AtomicBatches, FastBatches, FastReply};
 use bytes::Bytes;
 use dedupe::Dedupe;
 use outbox::Outbox;
+use publish_headers::{PublishHeaders, given};
 use random::Random;
 use republish::Republish;
 use retention::Interest;
@@ -384,6 +385,6 @@ fn batch_id(header: &Bytes) -> Option<Bytes> {
     if header.is_empty() {
         return None;
     }
-    let id = headers::value(header, headers::BATCH_ID)?;
-    (!id.is_empty()).then(|| header.slice_ref(id))
+    let id = given(PublishHeaders::parse(header).batch_id)?;
+    Some(header.slice_ref(id))
 }

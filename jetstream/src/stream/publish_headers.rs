@@ -1,8 +1,6 @@
 //! The header fields that mean something when a message is published (spec 07a §A7.8).
 
 use crate::headers;
-use memchr::memmem;
-
 /// Reads all fields of interest in one pass. Of a field that is there more than once the first
 /// counts; `None` means absent, and a value may be empty.
 macro_rules! fields {
@@ -54,14 +52,19 @@ fields! {
 
 const CRLF: &[u8] = b"\r\n";
 
+/// Where the first line break is.
+fn find_line_break(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\r', text).find(|at| text.get(at + 1) == Some(&b'\n'))
+}
+
 impl<'a> PublishHeaders<'a> {
     /// The fields of a header block; none of an empty one.
     pub(super) fn parse(header: &'a [u8]) -> Self {
         let mut fields = PublishHeaders::default();
-        let Some(first) = memmem::find(header, CRLF) else { return fields };
+        let Some(first) = find_line_break(header) else { return fields };
         let mut rest = header.get(first + CRLF.len()..).unwrap_or_default();
         while !rest.is_empty() {
-            let end = memmem::find(rest, CRLF).unwrap_or(rest.len());
+            let end = find_line_break(rest).unwrap_or(rest.len());
             let (line, tail) = rest.split_at(end);
             rest = tail.get(CRLF.len()..).unwrap_or_default();
             if !line.starts_with(b"Nats-") {

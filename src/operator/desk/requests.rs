@@ -253,7 +253,7 @@ impl Desk {
 
     fn send(&mut self, subject: &[u8], reply: &[u8], body: &[u8]) {
         let Some(system) = &self.system else { return };
-        let message = Outgoing { subject, reply, header: b"", body };
+        let message = Outgoing { subject, reply, body, ..Outgoing::default() };
         self.context.publisher.publish(system, &message);
     }
 

@@ -74,6 +74,16 @@ struct History {
     removed: BTreeSet<u64>,
     /// Everything ever stored under a sequence since then, or before it.
     stored: BTreeMap<u64, BTreeSet<Message>>,
+    /// What was done since the run began, told when it fails.
+    log: Vec<String>,
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log.join("\n"));
+        }
+    }
 }
 
 impl History {
@@ -205,7 +215,10 @@ fn step(
     let before: BTreeSet<u64> = model.messages.keys().copied().collect();
     let pick = random.below(model.last + 2);
     let mut removed: BTreeSet<u64> = BTreeSet::new();
-    match random.below(100) {
+    let choice = random.below(100);
+    let held: Vec<u64> = model.messages.keys().copied().collect();
+    history.log.push(format!("{choice} on {pick}, holding {held:?} up to {}", model.last));
+    match choice {
         0..=49 => {
             let subject = format!("s.{}", random.below(5));
             let payload = format!("{:x}", random.next()).repeat(1 + random.below(4) as usize);
@@ -350,6 +363,7 @@ fn store_behaves_like_its_model() {
             states: vec![model.clone()],
             removed: BTreeSet::new(),
             stored: BTreeMap::new(),
+            log: Vec::new(),
         };
         for number in 0..STEPS {
             let result = step(&mut rig, &mut model, &mut history, &mut random);
@@ -377,6 +391,7 @@ fn store_survives_a_crash_at_any_call() {
             states: vec![model.clone()],
             removed: BTreeSet::new(),
             stored: BTreeMap::new(),
+            log: Vec::new(),
         };
         for crash in 0..8 {
             let call = rig.disk.calls() + random.below(60);
@@ -389,6 +404,7 @@ fn store_survives_a_crash_at_any_call() {
             rig.close_roughly();
             rig.disk.power_loss();
             rig.open();
+            history.log.push(format!("crash {crash}: {:?}", contents(&mut rig)));
             let context = format!("seed {seed} crash {crash}");
             model = check_recovered(&mut rig, &history, &context);
             history.synced(&model);

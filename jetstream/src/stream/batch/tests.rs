@@ -125,12 +125,12 @@ fn gap_or_unknown_end_drops_the_batch() {
     add(&mut bench, "b", 1, &[]);
     is_error(&add(&mut bench, "b", 3, &[]), ErrorKind::AtomicPublishIncompleteBatch);
     is_error(&add(&mut bench, "b", 2, &[]), ErrorKind::AtomicPublishIncompleteBatch);
-    add(&mut bench, "b", 1, &[]);
-    is_error(
-        &add(&mut bench, "b", 2, &[(COMMIT, "2")]),
-        ErrorKind::AtomicPublishInvalidBatchCommit,
-    );
-    assert_eq!(bench.stream.open_batches(), (0, 0));
+    for commit in ["", "2", "unsupported"] {
+        add(&mut bench, "b", 1, &[]);
+        let answer = add(&mut bench, "b", 2, &[(COMMIT, commit)]);
+        is_error(&answer, ErrorKind::AtomicPublishInvalidBatchCommit);
+        assert_eq!(bench.stream.open_batches(), (0, 0));
+    }
 }
 
 #[test]
@@ -284,6 +284,32 @@ fn any_broken_rule_drops_the_whole_batch() {
         assert_eq!(bench.held(), [1], "{messages:?}");
         assert_eq!(bench.stream.open_batches(), (0, 0));
     }
+}
+
+#[test]
+fn expectations_that_hold_let_the_batch_through() {
+    let last = "Nats-Expected-Last-Sequence";
+    let last_of = "Nats-Expected-Last-Subject-Sequence";
+    let subject = "Nats-Expected-Last-Subject-Sequence-Subject";
+    let mut bench = Bench::new(atomic());
+    bench.put("foo.a");
+    bench.put("foo.b");
+    let answer = commit(
+        &mut bench,
+        &[
+            ("foo.a", &[(last, "2"), (last_of, "1"), (subject, "foo.a"), ("Nats-Msg-Id", "x")]),
+            ("foo.b", &[(last_of, "2"), (subject, "foo.b"), ("Nats-Msg-Id", "y")]),
+        ],
+    );
+    assert_eq!(answer, r#"{"stream":"S","seq":4,"batch":"b","count":2}"#);
+    assert!(bench.header_of(3).contains("Nats-Expected-Last-Subject-Sequence: 1\r\n"));
+    let answer = commit(&mut bench, &[("foo.a", &[(last, "4")])]);
+    assert_eq!(answer, r#"{"stream":"S","seq":5,"batch":"b","count":1}"#);
+    let answer = commit(&mut bench, &[("foo.a", &[(last_of, "5")]), ("foo.a", &[])]);
+    assert_eq!(answer, r#"{"stream":"S","seq":7,"batch":"b","count":2}"#);
+    let again: &[(&str, &str)] = &[(last_of, "7")];
+    let answer = commit(&mut bench, &[("foo.a", again), ("foo.a", again)]);
+    is_error(&answer, ErrorKind::StreamWrongLastSequenceConstant);
 }
 
 #[test]
@@ -636,10 +662,16 @@ fn fast_batch_is_refused_in_order() {
 fn silent_fast_batch_is_forgotten_without_a_word() {
     let mut bench = Bench::new(fast());
     send(&mut bench, "b.9.ok.1.0", &[]);
+    for number in 2..5 {
+        bench.wait(seconds(9));
+        send(&mut bench, &format!("b.9.ok.{number}.1"), &[]);
+        assert_eq!(bench.stream.open_batches(), (0, 1), "every message gives it more time");
+    }
     bench.wait(seconds(11));
     assert_eq!(bench.effects(), []);
     assert_eq!(bench.stream.open_batches(), (0, 0));
-    is_error(&send(&mut bench, "b.9.ok.2.1", &[])[0], ErrorKind::BatchPublishUnknownBatchId);
+    is_error(&send(&mut bench, "b.9.ok.5.1", &[])[0], ErrorKind::BatchPublishUnknownBatchId);
+    assert_eq!(send(&mut bench, "b.1000.ok.1.0", &[]), [ack(0, 500)], "no larger interval");
 }
 
 #[test]

@@ -102,6 +102,10 @@ fn requests_are_refused_in_order() {
         (r#"{"seq":9}"#, "404 Message Not Found"),
         (r#"{"last_by_subj":"bar"}"#, "404 Message Not Found"),
         (r#"{"seq":9,"batch":5}"#, "404 Message Not Found"),
+        (
+            r#"{"start_time":"2033-01-01T00:00:00Z","next_by_subj":"foo.a","batch":1}"#,
+            "404 Message Not Found",
+        ),
         (r#"{"multi_last":["bar.*"]}"#, "404 No Results"),
         (r#"{"multi_last":["foo.*"],"up_to_time":"2023-11-14T22:13:20Z"}"#, "404 No Results"),
     ] {
@@ -109,6 +113,9 @@ fn requests_are_refused_in_order() {
     }
     let level = header(&[("Nats-Required-Api-Level", "5")]);
     let answer = bench.stream.direct_get(Bytes::from_static(b"r"), &level, b"{");
+    let answer = collect(&mut bench, answer.expect("a reply"));
+    assert_eq!(answer, status("412 Required Api Level"));
+    let answer = bench.stream.direct_get_last(b"foo.a", Bytes::from_static(b"r"), &level, b"");
     let answer = collect(&mut bench, answer.expect("a reply"));
     assert_eq!(answer, status("412 Required Api Level"));
     assert!(bench.stream.direct_get(Bytes::new(), b"", b"{}").is_none(), "nobody to answer");
@@ -163,6 +170,18 @@ fn batch_ends_when_its_bytes_are_used_up() {
     let answer = get(&mut bench, r#"{"seq":3,"batch":9,"max_bytes":12}"#);
     assert_eq!(payloads(&answer), ["3", "5", ""]);
     assert!(answer[2].0.contains("Nats-Num-Pending: 1\r\n"));
+}
+
+#[test]
+fn batch_without_a_bound_ends_where_a_connection_could_not_take_more() {
+    let context = StreamContext { max_pending: 12, ..StreamContext::default() };
+    let mut bench = Bench::with(config(&["foo.*"]), context);
+    for number in 0..5 {
+        bench.put_with("foo.a", &[], &number.to_string());
+    }
+    assert_eq!(payloads(&get(&mut bench, r#"{"seq":1,"batch":9}"#)), ["0", "1", ""]);
+    let body = r#"{"seq":1,"batch":9,"max_bytes":18,"next_by_subj":"foo.a"}"#;
+    assert_eq!(payloads(&get(&mut bench, body)), ["0", "1", "2", ""]);
 }
 
 #[test]

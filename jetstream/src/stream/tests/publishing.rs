@@ -394,6 +394,29 @@ fn republished_message_tells_where_it_is_stored_and_comes_before_the_ack() {
 }
 
 #[test]
+fn republish_to_something_that_is_no_subject_is_suppressed() {
+    let mut bench = Bench::new(StreamConfig {
+        republish: Some(RePublish {
+            source: "one".to_owned(),
+            destination: "uno\r\nPUB hijacked 2\r\nno\r\n".to_owned(),
+            headers_only: false,
+        }),
+        ..config(&["one"])
+    });
+    let message = Inbound { subject: Bytes::from_static(b"one"), ..Inbound::default() };
+    assert_eq!(bench.stream.publish(message, START), Published::Stored(sequence(1)));
+    let effects = bench.effects();
+    assert!(!effects.iter().any(|effect| matches!(effect, StreamEffect::Send(_))));
+    assert!(
+        effects.contains(&StreamEffect::Warn(
+            "Stream '$G > S' suppressing republish with invalid subject \
+         \"uno\\r\\nPUB hijacked 2\\r\\nno\\r\\n\""
+                .to_owned()
+        ))
+    );
+}
+
+#[test]
 fn message_dropped_for_overload_is_answered_even_without_acks() {
     let mut bench = Bench::new(StreamConfig { no_ack: true, ..config(&["foo"]) });
     bench.stream.dropped(&Bytes::new());
