@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use nkeys::KeyPair;
 use serde_json::json;
 
+mod rules;
+
 const NOW: i64 = 1_700_000_000;
 
 /// Signs any JSON.

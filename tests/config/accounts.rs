@@ -693,3 +693,69 @@ fn message_traces_have_destination_and_sampling() {
         assert_eq!(trace(value), [error], "{value}");
     }
 }
+
+#[test]
+fn accounts_with_everything_they_share_are_read() {
+    let other = "ADMHMDX2LEUJRZQHGVSVRWZEJ2CPNHYO6TB4ZCZ37LXAX5SYNEW252GF";
+    let options = load(&format!(
+        "accounts {{
+           maker {{
+             nkey: {other}
+             users = [ {{nkey: {OTHER_USER_KEY}}} ]
+             exports = [
+               {{stream: 'public.>'}}
+               {{stream: 'private.>', accounts: [third, taker.io]}}
+               {{service: 'pub.request'}}
+               {{service: 'special.request', accounts: [taker.io]}}
+             ]
+             imports = [ {{service: {{account: 'taker.io', subject: time}}}} ]
+           }}
+           taker.io {{
+             nkey: {ACCOUNT_KEY}
+             users = [ {{nkey: {USER_KEY}}} ]
+             imports = [
+               {{stream: {{account: maker, subject: 'public.x'}}, prefix: 'from.maker', allow_trace: true}}
+               {{stream: {{account: maker, subject: 'private.*'}}}}
+               {{service: {{account: maker, subject: 'special.request'}}, to: 'maker.request'}}
+             ]
+             exports = [
+               {{service: time, response: stream, allow_trace: true}}
+               {{service: photo, response: chunked}}
+               {{service: add, response: singleton, accounts: [third], allow_trace: true}}
+               {{service: sub}}
+             ]
+           }}
+           third {{}}
+         }}"
+    ));
+    assert!(options.users.is_empty());
+    let owners: Vec<_> = options.nkeys.iter().map(|u| (&*u.nkey, u.account.as_deref())).collect();
+    assert_eq!(owners, [(OTHER_USER_KEY, Some("maker")), (USER_KEY, Some("taker.io"))]);
+    let account = |name: &str| options.accounts.iter().find(|a| a.name == name).unwrap();
+    assert_eq!(options.accounts.len(), 3);
+    let (maker, taker) = (account("maker"), account("taker.io"));
+    assert_eq!((&*maker.nkey, &*taker.nkey), (other, ACCOUNT_KEY));
+    assert_eq!((maker.stream_exports.len(), maker.service_exports.len()), (2, 2));
+    assert_eq!((maker.stream_imports.len(), maker.service_imports.len()), (0, 1));
+    assert_eq!((taker.stream_exports.len(), taker.service_exports.len()), (0, 4));
+    let exports: Vec<_> = taker
+        .service_exports
+        .iter()
+        .map(|e| (&*e.subject, e.response_type, e.allow_trace))
+        .collect();
+    assert_eq!(
+        exports,
+        [
+            ("time", ResponseType::Streamed, true),
+            ("photo", ResponseType::Chunked, false),
+            ("add", ResponseType::Singleton, true),
+            ("sub", ResponseType::Singleton, false),
+        ]
+    );
+    let streams: Vec<_> =
+        taker.stream_imports.iter().map(|i| (&*i.subject, &*i.prefix, i.allow_trace)).collect();
+    assert_eq!(streams, [("public.x", "from.maker", true), ("private.*", "", false)]);
+    let service = &taker.service_imports[0];
+    assert_eq!((&*service.subject, &*service.to), ("special.request", "maker.request"));
+    assert_eq!(taker.service_imports.len(), 1);
+}

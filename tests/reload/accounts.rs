@@ -239,3 +239,45 @@ fn limits_of_an_account_change_for_its_connections() {
     wrong.send("CONNECT {\"verbose\":false}\r\nPING\r\n");
     refused(&mut wrong);
 }
+
+#[test]
+fn requests_to_another_account_are_all_answered_through_reloads() {
+    let server = Server::start(
+        "accounts {
+            A { users: [{user: a, password: x}], exports: [{service: HELP}] }
+            B { users: [{user: b, password: x}], imports: [{service: {account: A, subject: HELP}}] }
+            $SYS { users: [{user: admin, password: s}] } }",
+    );
+    let mut service = subscribed(&server, "a", &["HELP"]);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut client = subscribed(&server, "b", &["answers"]);
+    let (requests, answers) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Some(line) = service.try_line() {
+                let Some(reply) = line.strip_prefix("MSG HELP 1 ") else { continue };
+                let reply = reply.split(' ').next().unwrap_or_default();
+                if !service.try_send(format!("PUB {reply} 2\r\nOK\r\n")) {
+                    break;
+                }
+            }
+        });
+        let asking = scope.spawn(|| {
+            let (mut requests, mut answers) = (0, 0);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                client.send("PUB HELP answers 4\r\nHELP\r\n");
+                requests += 1;
+                answers += usize::from(client.message().1 == b"OK");
+            }
+            (requests, answers)
+        });
+        for _ in 0..30 {
+            assert_eq!(server.reload_file(), Ok(()));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let counted = asking.join().expect("it asks");
+        server.signal("TERM");
+        counted
+    });
+    assert!(requests > 0);
+    assert_eq!(answers, requests);
+}

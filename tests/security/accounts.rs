@@ -227,3 +227,18 @@ fn accounts_that_make_no_sense_stop_the_start() {
         assert!(output.contains(error), "{output}");
     }
 }
+
+#[test]
+fn connections_of_a_limited_account_end_quietly_with_the_server() {
+    let mut server = Server::start(
+        "lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"0s\"\nno_auth_user: user\n\
+         accounts { TEST { users: [{user: user, password: user}], limits { max_connections: 3 } } }",
+    );
+    let wires = [(); 3].map(|()| server.client(r#""user":"user","pass":"user""#));
+    server.signal("USR2");
+    for mut wire in wires {
+        // Not a word about limits.
+        wire.expect_close();
+    }
+    assert_eq!(server.wait_for_exit().0, Some(0));
+}

@@ -472,3 +472,5 @@ mod with_operators {
         user.expect_error("Permissions Violation for Publish to \"$SYS.REQ.USER.AUTH\"");
     }
 }
+
+mod users;

@@ -1,5 +1,8 @@
 //! Who may connect and what they may do, seen from the server's sockets (spec 03).
 
+#[path = "../tls/certificates.rs"]
+#[allow(dead_code)] // Each test binary uses its part.
+mod certificates;
 #[path = "../support/mod.rs"]
 mod support;
 

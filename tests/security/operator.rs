@@ -402,7 +402,7 @@ fn imports_follow_the_claims_of_both_accounts() {
     let exports = std::mem::take(&mut a.claims.account.exports);
     let mut admin = realm.admin(&server);
     admin.push(&realm, &a);
-    assert_eq!(published(&mut importer), Vec::<String>::new());
+    wait_until("the shadow is gone", || published(&mut importer).is_empty().then_some(()));
     importer.send("PUB local.y inbox 0\r\n\r\n");
     assert!(importer.sync()[0].starts_with("HMSG inbox 2 "), "no responders");
     a.claims.account.exports = exports;
@@ -788,3 +788,7 @@ fn malformed_tokens_harm_nobody_else() {
     other.expect_nothing();
     good.accepted(&server);
 }
+
+mod lives;
+mod sources;
+mod starts;

@@ -677,3 +677,30 @@ fn duplicate_imports_stop_the_start() {
         assert!(output.contains(error), "{output}");
     }
 }
+
+#[test]
+fn a_service_beside_a_stream_of_everything_gets_each_request_once() {
+    let server = server(
+        "{stream: \">\"}, {service: my.service}",
+        "{stream: {account: A, subject: \">\"}}, {service: {account: A, subject: my.service}}",
+    );
+    let (mut a, mut b) = (user(&server, "a"), user(&server, "b"));
+    let mut requests = |a: &mut Wire, expected: usize| {
+        b.send("PUB my.service foo 2\r\nhi\r\n");
+        b.sync();
+        let lines = a.sync();
+        let got = lines.iter().filter(|line| line.contains("MSG my.service ")).count();
+        assert_eq!(got, expected, "{lines:?}");
+    };
+    a.send("SUB my.service 1\r\n");
+    a.expect_nothing();
+    requests(&mut a, 1);
+    a.send("UNSUB 1\r\nSUB my.service prod 2\r\n");
+    a.expect_nothing();
+    requests(&mut a, 1);
+    // The importer has a member of the same group: requests still go where the service is.
+    let mut member = user(&server, "b");
+    member.send("SUB my.service prod 3\r\n");
+    member.expect_nothing();
+    requests(&mut a, 1);
+}

@@ -112,3 +112,19 @@ fn settings_of_the_handshake_are_told_and_rules_of_users_cannot_change() {
         Err("config reload not supported for AllowNonTLS: old=false, new=true".to_owned())
     );
 }
+
+#[test]
+fn tls_that_is_optional_stays_so_through_a_reload() {
+    let authority = Authority::new();
+    let tls = format!("tls {{ {} }}\nallow_non_tls: true", members(&authority, "a"));
+    let server = Server::start(&format!("ping_interval: \"10s\"\n{tls}"));
+    let check = || {
+        let info = server.connect().info;
+        assert_eq!(info["tls_available"], true);
+        assert!(info.get("tls_required").is_none(), "{info}");
+        server.client("").expect_nothing();
+    };
+    check();
+    assert_eq!(server.reload(&format!("ping_interval: \"20s\"\n{tls}")), Ok(()));
+    check();
+}

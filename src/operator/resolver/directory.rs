@@ -144,13 +144,18 @@ impl Directory {
     /// The claims of an account.
     pub fn load(&mut self, account: &str, now: i64) -> Option<String> {
         let token = fs::read_to_string(self.file(account)).ok()?;
+        self.touch(account, now).then_some(token)
+    }
+
+    /// Claims that are used stay for longer. Tells whether they are there.
+    fn touch(&mut self, account: &str, now: i64) -> bool {
+        let Some(entry) = self.entries.get_mut(account) else { return false };
         self.uses += 1;
-        let entry = self.entries.get_mut(account)?;
         entry.used = self.uses;
         if let Some(ttl) = self.ttl {
             entry.until = now.saturating_add(ttl);
         }
-        Some(token)
+        true
     }
 
     /// Keeps claims, unless those that are there are the same or newer. Tells whether it did.
@@ -190,6 +195,7 @@ impl Directory {
 
     fn put(&mut self, account: &str, token: &str, base: &Base, now: i64) -> Result<bool, String> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        self.touch(account, now);
         if self.entries.get(account).is_some_and(|entry| entry.hash == hash) {
             return Ok(false);
         }
@@ -224,8 +230,10 @@ impl Directory {
     /// # Errors
     /// The text for whoever asked for it.
     pub fn delete(&mut self, account: &str) -> Result<(), String> {
-        let mode = self.delete;
-        self.remove(account, mode).map_err(|e| error_text(&e))
+        if !self.allows_delete() {
+            return Err("store is not set up to for delete".to_owned());
+        }
+        self.remove(account, self.delete).map_err(|e| error_text(&e))
     }
 
     fn remove(&mut self, account: &str, mode: DeleteMode) -> io::Result<()> {
@@ -311,5 +319,7 @@ impl Directory {
     }
 }
 
+#[cfg(test)]
+mod keeping;
 #[cfg(test)]
 mod tests;

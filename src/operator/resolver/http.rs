@@ -4,6 +4,7 @@ use crate::config::options::tls::TlsOptions;
 use crate::config::url::Url;
 use crate::tls::certificates;
 use eventloop::rustls::pki_types::ServerName;
+use eventloop::rustls::sign::SingleCertAndKey;
 use eventloop::rustls::{ClientConfig, ClientConnection, StreamOwned};
 use parser::quote::quote;
 use std::io::{self, Read, Write};
@@ -213,7 +214,16 @@ fn client_tls(options: Option<&TlsOptions>) -> Result<Arc<ClientConfig>, String>
         eventloop::rustls::crypto::aws_lc_rs::default_provider(),
     ));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let builder = builder.with_root_certificates(roots);
+    // The server of claims may want to know who asks.
+    let own = options.and_then(|o| o.certificates.first());
+    Ok(Arc::new(match own {
+        Some(pair) => {
+            let certified = certificates::load(&pair.chain, pair.key.expose().as_bytes())?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+        }
+        None => builder.with_no_client_auth(),
+    }))
 }
 
 #[cfg(test)]
