@@ -22,6 +22,7 @@ pub mod markers;
 pub mod memstore;
 pub mod message;
 pub mod quote;
+mod random;
 pub mod schedules;
 pub mod seqset;
 pub mod server;

@@ -3,7 +3,7 @@
 use super::ConsumerLimits;
 use crate::api_error::{ApiError, ErrorKind};
 use crate::config::{AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StreamConfig};
-use crate::consumers::random::Random;
+use crate::random::Random;
 use sublist::subject;
 
 const MAX_NAME_LEN: usize = 255;

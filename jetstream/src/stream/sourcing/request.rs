@@ -4,7 +4,7 @@ use super::names::digit;
 use crate::api_error::ApiError;
 use crate::config::{AckPolicy, ConsumerConfig, ExternalStream, StreamSource};
 use crate::gojson;
-use crate::stream::random::Random;
+use crate::random::Random;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
