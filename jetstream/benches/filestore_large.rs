@@ -195,8 +195,14 @@ fn read(dir: &Path, cache: usize, total: u64, subjects: u64) -> Outcome<()> {
 }
 
 fn main() -> Outcome<()> {
-    let total = setting("FILESTORE_LARGE_MESSAGES", 10_000_000);
-    let subjects = setting("FILESTORE_LARGE_SUBJECTS", 1_000_000);
+    // Tried out only, like criterion's benches with this argument: a small store will do.
+    let (total, subjects) = if std::env::args().any(|argument| argument == "--test") {
+        (20_000, 2_000)
+    } else {
+        (10_000_000, 1_000_000)
+    };
+    let total = setting("FILESTORE_LARGE_MESSAGES", total);
+    let subjects = setting("FILESTORE_LARGE_SUBJECTS", subjects);
     let cache = usize::try_from(setting("FILESTORE_LARGE_CACHE", 8 << 30))?;
     // A directory that is given is kept, and not written again.
     let kept = std::env::var_os("FILESTORE_LARGE_DIR");

@@ -1,5 +1,5 @@
 //! The parts of this server that take and send messages themselves: system services, JetStream, the
-//! account resolver. Implements DESIGN's internal consumers for spec 01 §5 and spec 04 §4.
+//! account resolver (spec 01 §5, spec 04 §4).
 //!
 //! Each such part is a thread with one [`Inbox`]. It subscribes as an internal [`Client`] in any
 //! number of accounts, with a tag of its own for each subscription; what matches is copied into a

@@ -76,8 +76,10 @@ impl JetStream {
             entry.stream.start(now);
         }
         let batches = layout::batches(path);
-        self.finish_batch(id, &batches, now, out);
-        if let Err(error) = remove_dir_if_exists(self.disk.as_ref(), &batches) {
+        // A stage that could not be read to its end is kept: the next start may succeed.
+        if self.finish_batch(id, &batches, now, out)
+            && let Err(error) = remove_dir_if_exists(self.disk.as_ref(), &batches)
+        {
             out.log(Level::Warn, &format!("Could not remove {}: {error}", batches.display()));
         }
         self.mark_dirty(id);
@@ -87,10 +89,17 @@ impl JetStream {
         Ok(())
     }
 
-    /// Stores the rest of a batch whose first part was stored when the server stopped.
-    fn finish_batch(&mut self, id: u64, batches: &Path, now: Timestamp, out: &mut dyn Outside) {
-        let Some(entry) = self.streams.get_mut(&id) else { return };
-        let Some((hash, stored)) = entry.stream.unfinished_batch() else { return };
+    /// Stores the rest of a batch whose first part was stored when the server stopped. Whether
+    /// nothing that was staged is needed any more.
+    fn finish_batch(
+        &mut self,
+        id: u64,
+        batches: &Path,
+        now: Timestamp,
+        out: &mut dyn Outside,
+    ) -> bool {
+        let Some(entry) = self.streams.get_mut(&id) else { return true };
+        let Some((hash, stored)) = entry.stream.unfinished_batch() else { return true };
         let label = format!("'{} > {}'", entry.account, entry.name);
         let encryption = self.settings.encryption(&entry.account);
         let finished = super::streams::open_stage(
@@ -105,7 +114,9 @@ impl JetStream {
         if let Err(error) = finished {
             let text = format!("  Error recovering a batch of stream {label}: {error}");
             out.log(Level::Warn, &text);
+            return false;
         }
+        true
     }
 
     fn recover_consumer(

@@ -1,7 +1,7 @@
 //! What a stream has to say, held back until what it speaks of is durable.
 //!
 //! Acknowledgements, republished messages and flow control leave in the order in which they came
-//! about, and none before the messages stored until then are safe (spec 07a §A7.9, DESIGN §5).
+//! about, and none before the messages stored until then are safe (spec 07a §A7.9).
 //! Other effects do not wait.
 
 use super::message::{Outbound, StreamEffect};
