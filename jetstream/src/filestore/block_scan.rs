@@ -12,6 +12,9 @@ use crate::types::MessageTtl;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tombstone {
     pub seq: u64,
+    pub timestamp: i64,
+    /// Number of the block it lies in.
+    pub block: u32,
 }
 
 /// What reading all blocks gave, beyond the blocks.
@@ -94,7 +97,8 @@ impl<'a> BlockScan<'a> {
     }
 
     fn tombstone(&mut self, record: &Record, findings: &mut Findings) {
-        findings.tombstones.push(Tombstone { seq: record.seq });
+        let (seq, timestamp, block) = (record.seq, record.timestamp, self.block.index);
+        findings.tombstones.push(Tombstone { seq, timestamp, block });
         self.lowest_tombstones.add(record.seq);
         self.block.told = self.block.told.max(record.seq);
         findings.note_last(Mark { seq: record.seq, timestamp: record.timestamp });

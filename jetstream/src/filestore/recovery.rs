@@ -5,6 +5,7 @@
 //! and none that is not provable is served. Damaged blocks are rewritten without their damage, so
 //! that the reference, which cuts a block at its first bad record, keeps the rest too.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -694,11 +695,19 @@ impl FileStore {
     }
 
     fn apply_tombstones(&mut self, tombstones: &mut Vec<Tombstone>) -> StoreResult<()> {
-        tombstones.sort_unstable_by_key(|tombstone| tombstone.seq);
+        // Of several, the one in the last block.
+        tombstones.sort_unstable_by_key(|tombstone| (tombstone.seq, Reverse(tombstone.block)));
         tombstones.dedup_by_key(|tombstone| tombstone.seq);
         for tombstone in tombstones.iter() {
             self.lost.sequences.remove(&tombstone.seq);
-            self.take_out(tombstone.seq, Removal::Replay)?;
+            let block = self.position_of(tombstone.seq).and_then(|at| self.blocks.get(at));
+            let precedes = block.is_some_and(|block| block.index > tombstone.block);
+            let removed = self.take_out(tombstone.seq, Removal::Replay)?;
+            // A block is kept for the sake of blocks before it. Where files stand in an order no
+            // store writes, the message would be back once the tombstone's block is gone.
+            if precedes && removed.is_some() {
+                self.append_tombstone(tombstone.seq, tombstone.timestamp)?;
+            }
         }
         Ok(())
     }

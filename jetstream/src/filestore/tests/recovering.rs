@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{PersistMode, StoreCompression};
 use crate::error::StoreError;
-use crate::filestore::record::stored_len;
+use crate::filestore::record::{NamedHash, NewRecord, RecordKind, stored_len};
 
 fn warnings(rig: &Rig) -> Vec<String> {
     rig.opened
@@ -461,5 +461,30 @@ fn random_bytes_in_every_file_do_no_harm() {
         let expected = without_removed(rig.all());
         rig.lose_index();
         assert_eq!(without_removed(rig.all()), expected, "seed {seed}");
+    }
+}
+
+/// No store writes its files so. The message was there again at the second opening.
+#[test]
+fn a_tombstone_in_front_of_its_message_removes_it_for_good() {
+    let mut rig = Rig::new();
+    let now = rig.time();
+    rig.store().stop(now).unwrap();
+    rig.close_roughly();
+    let _ = rig.disk.remove_file(&rig.file("index.db"));
+    let name = rig.config.name.clone();
+    let mut message = NewRecord::skip(1, 7);
+    (message.kind, message.subject, message.payload) = (RecordKind::Message, b"foo", b"gone");
+    for (number, record) in [(1, NewRecord::tombstone(1, 7)), (2, message)] {
+        let mut data = Vec::new();
+        record.encode(&mut data, &NamedHash::for_block(&name, number)).unwrap();
+        rig.write_file(&format!("{number}.blk"), &data);
+    }
+    for _ in 0..3 {
+        rig.open();
+        assert_eq!(rig.all(), []);
+        rig.store().sync().unwrap();
+        rig.close_roughly();
+        let _ = rig.disk.remove_file(&rig.file("index.db"));
     }
 }
